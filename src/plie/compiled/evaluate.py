@@ -18,7 +18,9 @@ from torch import Tensor
 
 from plie.atoms import ATOMS
 from plie.compiled.tails import Tail, tail
-from plie.formula import Expr, Formula, compile_program, float_constant
+from plie.formula import Formula
+from plie.precise import float_constant
+from plie.program import Expr, compile_program
 
 # Beyond the largest float32, and small enough that x⁷ is still finite in float64.
 _EDGE = 2.0**130
@@ -43,7 +45,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
     "power": lambda a, n: a**n,
-    "select": _select,
+    "Select": _select,
 }
 
 
@@ -61,8 +63,7 @@ class Kernel:
         used = {symbol.name for symbol in self.expr.free_symbols}
         self.tails: tuple[Tail, Tail] | None = None
         if used & set(self.free):
-            self.slope = formula.expr((*variables, "x"))
-            self.settles = not _oscillates(self.expr)
+            self.settles = tuple(not _oscillates(self.expr, side) for side in (-1, 1))
         else:
             self.tails = (tail(self.expr, -1), tail(self.expr, 1))
 
@@ -72,7 +73,7 @@ class Kernel:
         wide = x.to(work)
         edge = _EDGE if work is torch.float64 else 2.0**30
         values = {name: p.to(work) for name, p in zip(self.free, learned, strict=True)}
-        y = direct(self.expr, {**values, "x": wide.clamp(-edge, edge)})
+        y = direct(self.expr, {**values, "x": wide.clamp(*self._span(work, edge))})
         if not isinstance(y, Tensor):
             y = torch.full_like(wide, y)
         y = (
@@ -82,6 +83,14 @@ class Kernel:
         )
         y = torch.where(wide.isnan(), wide, y)
         return torch.empty_like(x).copy_(_rounded(y, x.dtype))
+
+    def _span(self, work: torch.dtype, edge: float) -> tuple[float, float]:
+        """Where the formula itself is used: to the edge if a line goes on, else without end."""
+        if self.tails is None:
+            return -edge, edge
+        largest = torch.finfo(work).max
+        left, right = (largest if end.slope is None else edge for end in self.tails)
+        return -left, right
 
     def _fixed_ends(self, x: Tensor, y: Tensor, edge: float) -> Tensor:
         assert self.tails is not None
@@ -98,31 +107,34 @@ class Kernel:
         return y
 
     def _free_ends(self, x: Tensor, y: Tensor, values: Values, edge: float) -> Tensor:
-        """The same with learned parameters: value and slope at the edge continue it."""
-        for side in (-1, 1):
-            at = {**values, "x": x.new_full((), side * edge)}
-            value, slope = direct(self.expr, at), direct(self.slope, at)
-            line = _continued(x, value, slope, side * edge)
-            if not self.settles:
-                line = torch.full_like(x, math.nan)
+        """The same with learned parameters: the last stretch before the edge continues it."""
+        for side, settles in zip((-1, 1), self.settles, strict=True):
+            line = torch.full_like(x, math.nan)
+            if settles:
+                # Not the derivative, which may overflow where the formula itself does not.
+                value, halfway = (
+                    direct(self.expr, {**values, "x": x.new_full((), side * point)})
+                    for point in (edge, edge / 2)
+                )
+                line = _continued(x, value, (value - halfway) / (side * edge / 2), side * edge)
             y = torch.where(x * side > edge, line, y)
         return y
 
 
 def _continued(x: Tensor, value: Any, slope: Any, edge: float) -> Tensor:
-    """Value + slope·(x − edge), flat where the function has settled (x may be infinite)."""
+    """Value + slope·(x − edge); the value itself where the function has settled or overflowed."""
     value, slope = torch.as_tensor(value, dtype=x.dtype), torch.as_tensor(slope, dtype=x.dtype)
-    settled = (slope * edge).abs() < 1e-3
+    settled = ((slope * edge).abs() < 1e-3) | value.isinf()
     return torch.where(settled, value, value + slope * (x - edge))
 
 
-def _oscillates(expr: Expr) -> bool:
-    """Whether a learnable formula has no limit, judged at one generic parameter value."""
+def _oscillates(expr: Expr, side: int) -> bool:
+    """Whether a learnable formula has no limit at one end, judged at one generic parameter."""
     if not any(type(node).__name__ in _WAVES for node in sympy.preorder_traversal(expr)):
         return False
     generic = {s: sympy.Rational(7, 10) for s in expr.free_symbols if s.name != "x"}
     sample = expr.xreplace(generic)
-    return any(math.isnan(tail(sample, side).limit) for side in (-1, 1))
+    return math.isnan(tail(sample, side).limit)
 
 
 def _rounded(y: Tensor, dtype: torch.dtype) -> Tensor:

@@ -13,11 +13,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from plie.compiled import cpu
 from plie.compiled.evaluate import kernel
-from plie.errors import DTypeError
+from plie.compiled.native import native
+from plie.compiled.tables import compiled
+from plie.errors import DTypeError, InputError
 from plie.formula import Formula
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+LAYOUTS = (torch.strided, torch.jagged)
 
 _library = torch.library.Library("plie", "DEF")
 _library.define(
@@ -26,17 +30,40 @@ _library.define(
 )
 
 
+_library.define(
+    "multiply(Tensor grad, Tensor x, str spec, str variables) -> Tensor",
+    tags=(torch.Tag.pt2_compliant_tag, torch.Tag.pointwise),
+)
+
+
 def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
+    if not learned and x.is_cpu and cpu.serves(x, spec, variables):
+        return cpu.forward(x, spec, variables)
     return kernel(spec, variables)(x, learned)
+
+
+def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+    """``grad`` times the function: the backward pass, one pass over memory."""
+    same = grad.dtype is x.dtype and grad.shape == x.shape
+    if same and x.is_cpu and grad.is_cpu and cpu.serves(x, spec, variables):
+        return cpu.backward(grad, x, spec, variables)
+    return torch.empty_like(x).copy_(grad * kernel(spec, variables)(x, ()))
 
 
 def _fake(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
     return torch.empty_like(x)
 
 
+def _fake_multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+    return torch.empty_like(x)
+
+
 _library.impl("evaluate", _evaluate, "CompositeExplicitAutograd")
+_library.impl("multiply", _multiply, "CompositeExplicitAutograd")
 torch.library.register_fake("plie::evaluate", _fake, lib=_library)
+torch.library.register_fake("plie::multiply", _fake_multiply, lib=_library)
 _operator = torch.ops.plie.evaluate
+_multiply_operator = torch.ops.plie.multiply
 
 
 def evaluate(
@@ -60,10 +87,26 @@ def evaluate(
     return apply(x, learned, formula.spec, variables)
 
 
+_is_compiling = torch.compiler.is_compiling
+
+
+def call(x: Tensor, spec: str, variables: str) -> Tensor:
+    """The function of a formula's spec: the shortest way where there is one."""
+    if not _is_compiling():
+        y = cpu.quick(x, spec, variables)
+        if y is not None:
+            return y
+    require_float(x)
+    return apply(x, (), spec, variables)
+
+
 def require_float(x: Tensor) -> None:
-    """Raises `DTypeError` unless ``x`` is a floating tensor."""
+    """Raises `DTypeError` unless ``x`` is a floating tensor, `InputError` if it is sparse."""
     if not isinstance(x, Tensor):
         raise DTypeError(f"an activation takes a torch.Tensor, not {type(x).__name__}")
+    if x.layout not in LAYOUTS:
+        layout = str(x.layout).removeprefix("torch.")
+        raise InputError(f"an activation takes a dense tensor, not {layout}; use x.to_dense()")
     if x.dtype not in DTYPES:
         raise DTypeError(
             f"an activation takes a tensor of float32, float64, bfloat16 or float16, not "
@@ -77,7 +120,65 @@ def apply(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Te
     # which adds forward-mode differentiation (torch.library has no rule for it).
     if torch.compiler.is_compiling():
         return _operator(x, list(learned), spec, variables)  # type: ignore[no-any-return]
+    if not learned and cpu.is_plain(x) and cpu.serves(x, spec, variables):
+        if x.requires_grad and torch.is_grad_enabled():
+            return _Plain.apply(x, spec, variables)  # type: ignore[no-any-return,no-untyped-call]
+        return cpu.forward(x, spec, variables)
     return _Evaluate.apply(x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def write(
+    x: Tensor, out: Tensor | None, spec: str, variables: str, grad: Tensor | None = None
+) -> Tensor:
+    """The function, or ``grad`` times it, written into ``out`` (or new) without autograd.
+
+    Raises:
+        InputError: if the tensors do not fit each other, or one of them asks for a gradient.
+    """
+    if not _is_compiling():
+        written = cpu.quick(x, spec, variables, out, grad)
+        if written is not None:
+            return written
+    require_float(x)
+    for name, tensor in (("out", out), ("grad", grad)):
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise InputError(f"{name} must be a tensor, not {type(tensor).__name__}")
+        if tensor.shape != x.shape or tensor.dtype != x.dtype or tensor.device != x.device:
+            raise InputError(
+                f"{name} must have the input's shape {tuple(x.shape)}, dtype and device, "
+                f"not {tuple(tensor.shape)}, {tensor.dtype} on {tensor.device}"
+            )
+    given = [t for t in (x, out, grad) if t is not None]
+    if torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        raise InputError("out= has no gradient: use torch.no_grad(), or leave it out")
+    if not _is_compiling() and all(map(cpu.is_plain, given)) and cpu.serves(x, spec, variables):
+        if grad is None:
+            return cpu.forward(x, spec, variables, out)
+        return cpu.backward(grad, x, spec, variables, out)
+    y: Tensor = (
+        _operator(x, [], spec, variables)
+        if grad is None
+        else _multiply_operator(grad, x, spec, variables)
+    )
+    return y if out is None else out.copy_(y)
+
+
+def kernel_text(spec: str) -> str:
+    """What computes a formula on float32 tensors in memory, in words."""
+    if native() is None:
+        return "torch operations in float64"
+    tables = [compiled(spec, variables) for variables in ("", "x")]
+    found = [t for t in tables if t is not None]
+    if len(found) < len(tables):
+        return "torch operations in float64: no finite table meets the bound"
+    segments, degree = (max(values) for values in zip(*(t.shape for t in found), strict=True))
+    within = ", ".join(
+        f"{name} within {t.worst:.2g} ulp" for name, t in zip(("f", "f′"), found, strict=True)
+    )
+    beyond = "; the formula itself far out" if any(t.open for t in found) else ""
+    return f"table of {segments} segments, degree {degree}: {within}{beyond}"
 
 
 def _save(ctx: Any, x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> None:
@@ -94,10 +195,25 @@ def _partials(ctx: Any) -> list[tuple[Tensor, str]]:
 
 def _gradients(ctx: Any, grad: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
     x, *learned = ctx.saved_tensors
+    if not learned:
+        return [_product(grad, x, ctx.spec, f"{ctx.variables} x".strip())] if needed[0] else [None]
     return [
         (grad * apply(x, learned, ctx.spec, variables)).sum_to_size(tensor.shape) if need else None
         for (tensor, variables), need in zip(_partials(ctx), needed, strict=True)
     ]
+
+
+def _product(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+    """``grad`` times a derivative, in one pass unless that itself is to be differentiated."""
+    if not _is_compiling():
+        if not torch.is_grad_enabled():
+            y = cpu.quick(x, spec, variables, None, grad)
+            if y is not None:
+                return y
+        differentiable = torch.is_grad_enabled() and (grad.requires_grad or x.requires_grad)
+        if not differentiable and cpu.is_plain(x) and cpu.is_plain(grad):
+            return _multiply(grad, x, spec, variables)
+    return grad * apply(x, (), spec, variables)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -135,6 +251,36 @@ def _lift(tensor: Tensor, dim: int | None, rank: int) -> Tensor:
 
 
 torch.library.register_vmap("plie::evaluate", _vmap, lib=_library)
+
+
+def _vmap_multiply(
+    info: Any, in_dims: Any, grad: Tensor, x: Tensor, spec: str, variables: str
+) -> tuple[Tensor, int]:
+    both = zip((grad, x), in_dims[:2], strict=True)
+    grad, x = (
+        t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0) for t, dim in both
+    )
+    return _multiply_operator(grad, x, spec, variables), 0
+
+
+torch.library.register_vmap("plie::multiply", _vmap_multiply, lib=_library)
+
+
+class _Plain(torch.autograd.Function):
+    """For ordinary tensors: `_Evaluate` without the forward mode and vmap, which cost time."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spec: str, variables: str) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.formula = spec, variables
+        y = cpu.quick(x, spec, variables)
+        return cpu.forward(x, spec, variables) if y is None else y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        spec, variables = ctx.formula
+        return _product(grad, x, spec, f"{variables} x".strip()), None, None
 
 
 class _Evaluate(torch.autograd.Function):

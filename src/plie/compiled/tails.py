@@ -10,9 +10,12 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plie.formula import Expr, mp_context, mp_evaluate
+from plie.precise import mp_context, mp_evaluate
+
+if TYPE_CHECKING:
+    from plie.program import Expr
 
 _DIGITS = 400
 _NEAR, _FAR = 200, 400

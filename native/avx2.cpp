@@ -1,0 +1,85 @@
+#include <immintrin.h>
+
+#include "half.h"
+#include "kernel.h"
+
+namespace plie {
+namespace {
+
+struct V {
+  using F = __m256;
+  static constexpr int W = 8;
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static void stream(float* p, F v) { _mm256_stream_ps(p, v); }
+  static void fence() { _mm_sfence(); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static uint32_t nans(F v) { return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)); }
+
+  // 2^BITS values; permutes choose among eight by the low bits, blends among those by the rest.
+  template <int BITS>
+  static F pick(const F* part, __m256i at) {
+    F a = _mm256_permutevar8x32_ps(part[0], at);
+    if constexpr (BITS == 3) return a;
+    const F bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(at, 28));
+    a = _mm256_blendv_ps(a, _mm256_permutevar8x32_ps(part[1], at), bit3);
+    if constexpr (BITS == 4) return a;
+    F b = _mm256_permutevar8x32_ps(part[2], at);
+    b = _mm256_blendv_ps(b, _mm256_permutevar8x32_ps(part[3], at), bit3);
+    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32(at, 27)));
+  }
+
+  template <int LEVELS, class = void>
+  struct Search {
+    F part[4];
+    explicit Search(const Table& table) {
+      for (int i = 0; i < 4; ++i) part[i] = load(table.tree + 8 * i);
+    }
+    inline __attribute__((always_inline)) __m256i operator()(F x) const {
+      __m256i at = _mm256_set1_epi32(1);
+#pragma GCC unroll 5
+      for (int level = 0; level < LEVELS; ++level) {
+        const F node = level < 3 ? pick<3>(part, at) : level < 4 ? pick<3>(part + 1, at) : pick<4>(part + 2, at);
+        const __m256i right = _mm256_castps_si256(_mm256_cmp_ps(x, node, _CMP_GE_OQ));
+        at = _mm256_sub_epi32(_mm256_add_epi32(at, at), right);
+      }
+      return at;
+    }
+  };
+
+  template <class Void>
+  struct Search<0, Void> {
+    F low, high, scale, shift, border[2];
+    explicit Search(const Table& table)
+        : low(_mm256_set1_ps(table.low)),
+          high(_mm256_set1_ps(table.high)),
+          scale(_mm256_set1_ps(table.scale)),
+          shift(_mm256_set1_ps(table.shift)),
+          border{load(table.tree), load(table.tree + 8)} {}
+    inline __attribute__((always_inline)) __m256i operator()(F x) const {
+      const F inside = _mm256_min_ps(_mm256_max_ps(x, low), high);
+      const __m256i cell = _mm256_castps_si256(_mm256_fmadd_ps(inside, scale, shift));
+      const F right = _mm256_cmp_ps(x, pick<4>(border, cell), _CMP_GE_OQ);
+      const __m256i sixteen = _mm256_set1_epi32(16);
+      return _mm256_add_epi32(cell, _mm256_and_si256(_mm256_castps_si256(right), sixteen));
+    }
+  };
+
+  template <int LEVELS>
+  struct Lookup {
+    F part[4];
+    Lookup() = default;
+    explicit Lookup(const float* p) {
+      for (int i = 0; i < 4; ++i) part[i] = load(p + 8 * i);
+    }
+    F operator()(__m256i at) const { return pick<LEVELS == 0 ? 5 : LEVELS>(part, at); }
+  };
+};
+
+}  // namespace
+
+extern const Path kAvx2 = {"avx2", choose<V>, half::gather, half::gather_backward};
+
+}  // namespace plie

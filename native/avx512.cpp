@@ -1,0 +1,141 @@
+#include <immintrin.h>
+
+#include "half.h"
+#include "kernel.h"
+
+namespace plie {
+namespace {
+
+struct V {
+  using F = __m512;
+  static constexpr int W = 16;
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  static void stream(float* p, F v) { _mm512_stream_ps(p, v); }
+  static void fence() { _mm_sfence(); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static uint32_t nans(F v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q); }
+
+  // The node's number after each level; its low bits are at last the segment's number.
+  template <int LEVELS, class = void>
+  struct Search {
+    F root, low, high;  // nodes 1, 0-15 and 16-31 of the tree
+    explicit Search(const Table& table)
+        : root(_mm512_set1_ps(table.tree[1])), low(load(table.tree)), high(load(table.tree + 16)) {}
+    inline __attribute__((always_inline)) __m512i operator()(F x) const {
+      const __m512i one = _mm512_set1_epi32(1);
+      __m512i at = _mm512_mask_mov_epi32(_mm512_set1_epi32(2), above(x, root), _mm512_set1_epi32(3));
+#pragma GCC unroll 4
+      for (int level = 1; level < LEVELS; ++level) {
+        const __mmask16 right = above(x, _mm512_permutexvar_ps(at, level < 4 ? low : high));
+        at = _mm512_add_epi32(at, at);
+        at = _mm512_mask_add_epi32(at, right, at, one);
+      }
+      return at;
+    }
+    static __mmask16 above(F x, F node) { return _mm512_cmp_ps_mask(x, node, _CMP_GE_OQ); }
+  };
+
+  template <class Void>
+  struct Search<0, Void> {
+    F low, high, scale, shift, border;
+    explicit Search(const Table& table)
+        : low(_mm512_set1_ps(table.low)),
+          high(_mm512_set1_ps(table.high)),
+          scale(_mm512_set1_ps(table.scale)),
+          shift(_mm512_set1_ps(table.shift)),
+          border(load(table.tree)) {}
+    inline __attribute__((always_inline)) __m512i operator()(F x) const {
+      const F inside = _mm512_min_ps(_mm512_max_ps(x, low), high);
+      const __m512i cell = _mm512_castps_si512(_mm512_fmadd_ps(inside, scale, shift));
+      const __mmask16 right =
+          _mm512_cmp_ps_mask(x, _mm512_permutexvar_ps(cell, border), _CMP_GE_OQ);
+      return _mm512_mask_add_epi32(cell, right, cell, _mm512_set1_epi32(16));
+    }
+  };
+
+  template <int LEVELS>
+  struct Lookup {
+    F low, high;
+    Lookup() = default;
+    explicit Lookup(const float* p) : low(load(p)), high(load(p + 16)) {
+      // With 8 segments the node's number is 8 to 15.
+      if (LEVELS == 3) low = _mm512_mask_expandloadu_ps(low, 0xff00, p);
+    }
+    F operator()(__m512i at) const {
+      if constexpr (LEVELS == 5 || LEVELS == 0) return _mm512_permutex2var_ps(low, at, high);
+      return _mm512_permutexvar_ps(at, low);
+    }
+  };
+};
+
+void gather(const uint16_t* table, const uint16_t* x, uint16_t* out, size_t n, bool stream) {
+  size_t i = 0;
+  const auto sixteen = [&](size_t at) {
+    const __m512i index = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)(x + at)));
+    return _mm512_cvtepi32_epi16(_mm512_i32gather_epi32(index, table, 2));
+  };
+  if (stream) {
+    for (; i < n && reinterpret_cast<uintptr_t>(out + i) % 64; ++i) out[i] = table[x[i]];
+    for (; i + 32 <= n; i += 32) {
+      const __m256i low = sixteen(i), high = sixteen(i + 16);
+      _mm512_stream_si512((__m512i*)(out + i), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+    }
+    _mm_sfence();
+  }
+  for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i*)(out + i), sixteen(i));
+  for (; i < n; ++i) out[i] = table[x[i]];
+}
+
+template <bool HALF>
+__m512 widen(__m256i v) {
+  if constexpr (HALF) return _mm512_cvtph_ps(v);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+}
+
+template <bool HALF>
+__m256i narrow(__m512 v) {
+  if constexpr (HALF) return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  // Not the processor's own conversion, which flushes subnormal numbers.
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  rounded = _mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc00000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+}
+
+template <bool HALF>
+void gather_backward_of(const float* slopes, const uint16_t* x, const uint16_t* grad, uint16_t* out,
+                        size_t n, bool stream) {
+  size_t i = 0;
+  const auto sixteen = [&](size_t at) {
+    const __m512i index = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)(x + at)));
+    const __m512 g = widen<HALF>(_mm256_loadu_si256((const __m256i*)(grad + at)));
+    return narrow<HALF>(_mm512_mul_ps(g, _mm512_i32gather_ps(index, slopes, 4)));
+  };
+  if (stream) {
+    for (; i < n && reinterpret_cast<uintptr_t>(out + i) % 64; ++i)
+      out[i] = half::product<HALF>(grad[i], slopes[x[i]]);
+    for (; i + 32 <= n; i += 32) {
+      const __m256i low = sixteen(i), high = sixteen(i + 16);
+      _mm512_stream_si512((__m512i*)(out + i), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+    }
+    _mm_sfence();
+  }
+  for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i*)(out + i), sixteen(i));
+  for (; i < n; ++i) out[i] = half::product<HALF>(grad[i], slopes[x[i]]);
+}
+
+void gather_backward(const float* slopes, const uint16_t* x, const uint16_t* grad, uint16_t* out,
+                     size_t n, bool is_half, bool stream) {
+  (is_half ? gather_backward_of<true> : gather_backward_of<false>)(slopes, x, grad, out, n, stream);
+}
+
+}  // namespace
+
+extern const Path kAvx512 = {"avx512", choose<V>, gather, gather_backward};
+
+}  // namespace plie

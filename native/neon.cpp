@@ -1,0 +1,73 @@
+#include <arm_neon.h>
+
+#include "half.h"
+#include "kernel.h"
+
+namespace plie {
+namespace {
+
+struct V {
+  using F = float32x4_t;
+  static constexpr int W = 4;
+  static F load(const float* p) { return vld1q_f32(p); }
+  static void store(float* p, F v) { vst1q_f32(p, v); }
+  static void stream(float* p, F v) { vst1q_f32(p, v); }
+  static void fence() {}
+  static F sub(F a, F b) { return vsubq_f32(a, b); }
+  static F mul(F a, F b) { return vmulq_f32(a, b); }
+  static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
+  static uint32_t nans(F v) {
+    const uint32x4_t bad = vmvnq_u32(vceqq_f32(v, v));
+    const uint32x4_t bit = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(bad, bit));
+  }
+
+  // One value per lane by its segment's number: four loads from a table in the first cache.
+  static F pick(const float* values, uint32x4_t at) {
+    F v = vdupq_n_f32(values[vgetq_lane_u32(at, 0)]);
+    v = vsetq_lane_f32(values[vgetq_lane_u32(at, 1)], v, 1);
+    v = vsetq_lane_f32(values[vgetq_lane_u32(at, 2)], v, 2);
+    return vsetq_lane_f32(values[vgetq_lane_u32(at, 3)], v, 3);
+  }
+
+  template <int LEVELS, class = void>
+  struct Search {
+    const float* tree;
+    explicit Search(const Table& table) : tree(table.tree) {}
+    uint32x4_t operator()(F x) const {
+      uint32x4_t at = vdupq_n_u32(1);
+      for (int level = 0; level < LEVELS; ++level)
+        at = vsubq_u32(vaddq_u32(at, at), vcgeq_f32(x, pick(tree, at)));
+      return vsubq_u32(at, vdupq_n_u32(1u << LEVELS));
+    }
+  };
+
+  template <class Void>
+  struct Search<0, Void> {
+    const Table& table;
+    explicit Search(const Table& table) : table(table) {}
+    uint32x4_t operator()(F x) const {
+      const F low = vdupq_n_f32(table.low), high = vdupq_n_f32(table.high);
+      F inside = vbslq_f32(vcgtq_f32(x, low), x, low);
+      inside = vbslq_f32(vcltq_f32(inside, high), inside, high);
+      const F placed = vfmaq_f32(vdupq_n_f32(table.shift), inside, vdupq_n_f32(table.scale));
+      const uint32x4_t cell = vandq_u32(vreinterpretq_u32_f32(placed), vdupq_n_u32(15));
+      const uint32x4_t right = vcgeq_f32(x, pick(table.tree, cell));
+      return vaddq_u32(cell, vandq_u32(right, vdupq_n_u32(16)));
+    }
+  };
+
+  template <int LEVELS>
+  struct Lookup {
+    const float* values;
+    Lookup() = default;
+    explicit Lookup(const float* p) : values(p) {}
+    F operator()(uint32x4_t at) const { return pick(values, at); }
+  };
+};
+
+}  // namespace
+
+extern const Path kNeon = {"neon", choose<V>, half::gather, half::gather_backward};
+
+}  // namespace plie

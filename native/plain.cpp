@@ -1,0 +1,57 @@
+#include <cmath>
+
+#include "half.h"
+#include "kernel.h"
+
+namespace plie {
+namespace {
+
+struct V {
+  using F = float;
+  static constexpr int W = 1;
+  static F load(const float* p) { return *p; }
+  static void store(float* p, F v) { *p = v; }
+  static void stream(float* p, F v) { *p = v; }
+  static void fence() {}
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F fma(F a, F b, F c) { return std::fma(a, b, c); }
+  static uint32_t nans(F v) { return v != v; }
+
+  template <int LEVELS, class = void>
+  struct Search {
+    const float* tree;
+    explicit Search(const Table& table) : tree(table.tree) {}
+    unsigned operator()(F x) const {
+      unsigned at = 1;
+      for (int level = 0; level < LEVELS; ++level) at = 2 * at + (x >= tree[at]);
+      return at - (1u << LEVELS);
+    }
+  };
+
+  template <class Void>
+  struct Search<0, Void> {
+    const Table& table;
+    explicit Search(const Table& table) : table(table) {}
+    unsigned operator()(F x) const {
+      F inside = x > table.low ? x : table.low;
+      inside = inside < table.high ? inside : table.high;
+      const unsigned cell = half::as_bits(std::fma(inside, table.scale, table.shift)) & 15u;
+      return cell + (x >= table.tree[cell] ? 16u : 0u);
+    }
+  };
+
+  template <int LEVELS>
+  struct Lookup {
+    const float* values;
+    Lookup() = default;
+    explicit Lookup(const float* p) : values(p) {}
+    F operator()(unsigned at) const { return values[at]; }
+  };
+};
+
+}  // namespace
+
+extern const Path kPlain = {"plain", choose<V>, half::gather, half::gather_backward};
+
+}  // namespace plie

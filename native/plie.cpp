@@ -1,0 +1,173 @@
+// The library's whole interface: plain C functions on raw pointers. It knows neither Python
+// nor torch; threads come from the OpenMP runtime that torch has already loaded.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+
+#include "entry.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#if defined(_WIN32)
+#define PLIE_API extern "C" __declspec(dllexport)
+#else
+#define PLIE_API extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace plie {
+namespace {
+
+const Path* paths(int i) {
+#if defined(PLIE_X86)
+  __builtin_cpu_init();
+  if (i == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    return &kAvx512;
+  if (i <= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kAvx2;
+#elif defined(PLIE_NEON)
+  if (i <= 1) return &kNeon;
+#endif
+  (void)i;
+  return &kPlain;
+}
+
+const Path* active = paths(0);
+
+// --- threads -----------------------------------------------------------------------------
+
+using Parallel = void (*)(void (*)(void*), void*, unsigned threads, unsigned flags);
+Parallel parallel = nullptr;
+int (*thread_number)() = nullptr;
+int (*team_size)() = nullptr;
+
+constexpr int64_t kGrain = 1 << 15;            // elements worth a thread
+constexpr int64_t kStream = 1 << 23;           // bytes written from which the cache is passed by
+constexpr int64_t kHuge = 1 << 21;             // a huge page
+
+struct Job {
+  int64_t n, step;
+  int threads;
+  void (*body)(const Job&, int64_t begin, int64_t count);
+  const void *table, *x, *grad;
+  void* out;
+  bool flag, stream;
+  mutable std::atomic<bool> open{false};
+  Kernel kernel;
+};
+
+// The team may be smaller than asked for (OMP_THREAD_LIMIT, a parallel region around it).
+void thread(void* data) {
+  const Job& job = *static_cast<Job*>(data);
+  const int64_t stride = job.step * team_size();
+  for (int64_t begin = job.step * thread_number(); begin < job.n; begin += stride)
+    job.body(job, begin, std::min(job.n - begin, job.step));
+}
+
+void spread(Job& job, int64_t out_bytes, int threads) {
+  job.stream = out_bytes >= kStream;
+  const int64_t useful = job.n / kGrain;
+  job.threads = parallel ? static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, useful))) : 1;
+  if (job.threads == 1) {
+    job.body(job, 0, job.n);
+    return;
+  }
+  constexpr int64_t block = 1024;  // elements: no line is shared by two threads
+  job.step = (job.n + job.threads * block - 1) / (job.threads * block) * block;
+  parallel(thread, &job, static_cast<unsigned>(job.threads), 0);
+}
+
+}  // namespace
+}  // namespace plie
+
+using namespace plie;
+
+// Bytes of a table with that many wide segments; also tells that both sides agree on the layout.
+PLIE_API int64_t plie_table_bytes(int64_t wide) {
+  return static_cast<int64_t>(sizeof(Table) + (wide - 1) * sizeof(WideSegment));
+}
+
+PLIE_API const char* plie_path() { return active->name; }
+
+// The path of that name if this processor has it, else the best; returns the one chosen.
+PLIE_API const char* plie_set_path(const char* name) {
+  active = paths(0);
+  for (int i = 0; i < 3; ++i)
+    if (std::strcmp(paths(i)->name, name) == 0) active = paths(i);
+  return active->name;
+}
+
+// The functions GOMP_parallel, omp_get_thread_num and omp_get_num_threads of the runtime in use.
+PLIE_API void plie_set_threads(void* run, void* number, void* team) {
+  parallel = reinterpret_cast<Parallel>(run);
+  thread_number = reinterpret_cast<int (*)()>(number);
+  team_size = reinterpret_cast<int (*)()>(team);
+}
+
+// out = f(x), or out = grad * f(x) where grad is given. Returns 0; 1 for an unknown
+// table; 2 if some results are missing (NaN where x is not).
+PLIE_API int plie_run(const void* table, const float* x, const float* grad, float* out, int64_t n,
+                      int threads) {
+  const Table& t = *static_cast<const Table*>(table);
+  Job job{};
+  job.kernel = active->choose(t.levels, t.degree, grad != nullptr);
+  if (!job.kernel) return 1;
+  job.n = n, job.table = table, job.x = x, job.grad = grad, job.out = out;
+  job.body = [](const Job& j, int64_t begin, int64_t count) {
+    const auto* grad = static_cast<const float*>(j.grad);
+    const bool open = j.kernel(*static_cast<const Table*>(j.table), static_cast<const float*>(j.x) + begin,
+             grad ? grad + begin : nullptr, static_cast<float*>(j.out) + begin,
+                             static_cast<size_t>(count), j.stream);
+    if (open) j.open = true;
+  };
+  spread(job, n * 4, threads);
+  return job.open ? 2 : 0;
+}
+
+// out = f(x) on this thread.
+PLIE_API int plie_few(const void* table, const float* x, float* out, int64_t n) {
+  const Table& t = *static_cast<const Table*>(table);
+  const Kernel kernel = active->choose(t.levels, t.degree, false);
+  if (!kernel) return 1;
+  return kernel(t, x, nullptr, out, static_cast<size_t>(n), false) ? 2 : 0;
+}
+
+// 16-bit floats by their table of 65,536 results (and two bytes more, which are read, not used).
+PLIE_API void plie_gather(const uint16_t* table, const uint16_t* x, uint16_t* out, int64_t n,
+                          int threads) {
+  Job job{};
+  job.n = n, job.table = table, job.x = x, job.out = out;
+  job.body = [](const Job& j, int64_t begin, int64_t count) {
+    active->gather(static_cast<const uint16_t*>(j.table), static_cast<const uint16_t*>(j.x) + begin,
+                   static_cast<uint16_t*>(j.out) + begin, static_cast<size_t>(count), j.stream);
+  };
+  spread(job, n * 2, threads);
+}
+
+// out = grad * slopes[x], for float16 (half) or bfloat16.
+PLIE_API void plie_gather_backward(const float* slopes, const uint16_t* x, const uint16_t* grad,
+                                   uint16_t* out, int64_t n, int half, int threads) {
+  Job job{};
+  job.n = n, job.table = slopes, job.x = x, job.grad = grad, job.out = out, job.flag = half;
+  job.body = [](const Job& j, int64_t begin, int64_t count) {
+    active->gather_backward(static_cast<const float*>(j.table),
+                            static_cast<const uint16_t*>(j.x) + begin,
+                            static_cast<const uint16_t*>(j.grad) + begin,
+                            static_cast<uint16_t*>(j.out) + begin, static_cast<size_t>(count),
+                            j.flag, j.stream);
+  };
+  spread(job, n * 2, threads);
+}
+
+// Before the first write to large fresh memory: ask for huge pages, which fault 512 times less.
+PLIE_API void plie_fresh(void* out, int64_t bytes) {
+#if defined(__linux__)
+  const auto begin = (reinterpret_cast<uintptr_t>(out) + kHuge - 1) / kHuge * kHuge;
+  const auto end = (reinterpret_cast<uintptr_t>(out) + bytes) / kHuge * kHuge;
+  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)out, (void)bytes;
+#endif
+}

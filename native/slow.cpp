@@ -1,0 +1,47 @@
+#include "slow.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace plie {
+namespace {
+
+// e^x to 1e-15 relative; our own, so that results do not depend on the C library.
+double exponential(double x) {
+  if (x < -800) return 0;
+  if (x > 800) return INFINITY;
+  const double n = std::nearbyint(x * 1.4426950408889634);
+  const double r = std::fma(n, -1.9082149292705877e-10, std::fma(n, -0.6931471803691238, x));
+  double sum = 1;
+  for (int i = 13; i > 0; --i) sum = std::fma(sum, r / i, 1.0);
+  return std::ldexp(sum, static_cast<int>(n));
+}
+
+constexpr int kCellBits = 20;  // of the mantissa that do not count: eight cells to a power of two
+
+}  // namespace
+
+float slow(const Table& table, float x, bool& open) {
+  if (std::isnan(x)) return x + x;
+  const Side& side = table.side[x > 0];
+  if (side.open) {
+    open = true;
+    return NAN;
+  }
+  if (std::isinf(x)) return static_cast<float>(side.limit);
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  const int cell = static_cast<int>((bits & 0x7fffffffu) >> kCellBits) - side.first;
+  if (cell >= 0 && cell < side.count) {
+    const WideSegment& segment = table.wide[side.start + cell];
+    const double t = x - segment.centre;
+    double y = segment.coef[kWideDegree];
+    for (int i = kWideDegree - 1; i >= 0; --i) y = std::fma(y, t, segment.coef[i]);
+    return static_cast<float>(segment.sign == 0 ? y : segment.sign * exponential(y));
+  }
+  double y = side.slope == 0 ? side.offset : side.slope * x + side.offset;
+  if (side.scale != 0) y += side.scale * std::pow(std::fabs(static_cast<double>(x)), side.power);
+  return static_cast<float>(y);
+}
+
+}  // namespace plie

@@ -1,0 +1,228 @@
+"""How long activations take, as ratios to copying the tensor: the limit of a forward pass.
+
+All ways of computing a function run in turn, over and over, so that whatever else the
+machine does falls on all of them alike; medians and quartiles are taken at the end.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plie.errors import InputError, unknown
+from plie.peers import peer
+from plie.zoo import get, names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from plie.activation import Activation
+
+SIZES = (1 << 10, 1 << 16, 1 << 20, 1 << 26)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DIRECTIONS = ("forward", "backward")
+_SLOT = 2e-3  # seconds that one turn of one way should take
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One way of computing one function on one size.
+
+    Attributes:
+        name, dtype, elements, direction: what was computed.
+        way: "copy", "multiply" (the limits), "plie out", "plie", "torch" or "formula" (eager),
+            "compiled" (torch.compile of the same).
+        seconds: the median; ``low`` and ``high`` are the quartiles.
+        ratio: to the limit of the same run.
+        saved: bytes kept for the backward pass.
+    """
+
+    name: str
+    dtype: str
+    elements: int
+    direction: str
+    way: str
+    seconds: float
+    low: float
+    high: float
+    ratio: float
+    saved: int
+
+
+def measure(
+    activations: Sequence[str] = (),
+    *,
+    sizes: Sequence[int] = SIZES[:3],
+    dtypes: Sequence[str] = ("float32", "bfloat16"),
+    directions: Sequence[str] = DIRECTIONS,
+    repeats: int = 11,
+    compiled: bool = False,
+    seed: int = 0,
+) -> Iterator[Timing]:
+    """Time each function in every way there is.
+
+    Args:
+        activations: names or specs; all elementwise functions if empty.
+        sizes: numbers of elements.
+        dtypes: of `DTYPES`.
+        directions: of `DIRECTIONS`.
+        repeats: turns of each way.
+        compiled: whether torch.compile is among the ways; it compiles for seconds each.
+        seed: of the standard normal inputs.
+
+    Yields:
+        The timings, the ways of one function and size together.
+
+    Raises:
+        InputError: for a type, size or direction that there is not.
+
+    >>> next(measure(["relu"], sizes=[64], dtypes=["float32"], repeats=3)).way
+    'copy'
+    """
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise unknown("dtype", dtype, DTYPES)
+    for direction in directions:
+        if direction not in DIRECTIONS:
+            raise unknown("direction", direction, DIRECTIONS)
+    if any(n < 1 for n in sizes) or repeats < 1:
+        raise InputError("sizes and repeats must be at least 1")
+    chosen = [get(name) for name in activations or names(scalar=True)]
+    for activation in chosen:
+        activation.require_scalar("timing")
+    for elements in sizes:
+        for dtype in dtypes:
+            draw = torch.Generator().manual_seed(seed)
+            x, grad = (torch.randn(elements, generator=draw).to(DTYPES[dtype]) for _ in range(2))
+            for activation in chosen:
+                for direction in directions:
+                    ways = _ways(activation, x, grad, direction, compiled)
+                    yield from _timed(activation, ways, dtype, elements, direction, repeats)
+
+
+def _ways(
+    activation: Activation, x: Tensor, grad: Tensor, direction: str, compiled: bool
+) -> dict[str, Callable[[], Any]]:
+    out = torch.empty_like(x).copy_(x)
+    other, whose = peer(activation)
+    functions: dict[str, Callable[[Tensor], Tensor]] = {"plie": activation, whose: other}
+    if compiled:
+        functions["compiled"] = torch.compile(other)
+    if direction == "forward":
+        ways: dict[str, Callable[[], Any]] = {
+            "copy": lambda: out.copy_(x),
+            "plie out": lambda: activation(x, out=out),
+            "clone": x.clone,
+        }
+        return ways | {name: _calling(f, x) for name, f in functions.items()}
+    ways = {
+        "multiply": _multiply(x, grad, out),
+        "plie out": lambda: activation.backward(grad, x, out=out),
+        "product": lambda: x * grad,
+    }
+    return ways | {name: _differentiating(f, x, grad) for name, f in functions.items()}
+
+
+def _multiply(x: Tensor, grad: Tensor, out: Tensor) -> Callable[[], Any]:
+    """A multiply that moves as many bytes: a bfloat16 one would measure its conversions."""
+    if x.dtype is torch.float32:
+        return lambda: torch.mul(x, grad, out=out)
+    a, b, c = (torch.ones(max(1, x.numel() // 2)) for _ in range(3))
+    return lambda: torch.mul(a, b, out=c)
+
+
+def _calling(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], Any]:
+    def call() -> None:
+        with torch.no_grad():
+            function(x)
+
+    return call
+
+
+def _differentiating(
+    function: Callable[[Tensor], Tensor], x: Tensor, grad: Tensor
+) -> Callable[[], Any]:
+    """The backward pass alone: the graph is made once."""
+    leaf = x.clone().requires_grad_()
+    y = function(leaf)
+
+    def call() -> None:
+        torch.autograd.grad(y, leaf, grad, retain_graph=True)
+
+    call.saved = _saved(function, x)  # type: ignore[attr-defined]
+    return call
+
+
+def _saved(function: Callable[[Tensor], Tensor], x: Tensor) -> int:
+    """Bytes that autograd keeps of one call, each piece of memory once."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        function(x.clone().requires_grad_())
+    return sum(kept.values())
+
+
+def _timed(
+    activation: Activation,
+    ways: dict[str, Callable[[], Any]],
+    dtype: str,
+    elements: int,
+    direction: str,
+    repeats: int,
+) -> Iterator[Timing]:
+    counts = {name: _count(call) for name, call in ways.items()}
+    turns: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, call in ways.items():
+            begin = time.perf_counter()
+            for _ in range(counts[name]):
+                call()
+            turns[name].append((time.perf_counter() - begin) / counts[name])
+    limit = float(np.median(next(iter(turns.values()))))
+    for name, taken in turns.items():
+        low, middle, high = np.quantile(taken, [0.25, 0.5, 0.75]).tolist()
+        yield Timing(
+            activation.name,
+            dtype,
+            elements,
+            direction,
+            name,
+            middle,
+            low,
+            high,
+            middle / limit,
+            getattr(ways[name], "saved", 0),
+        )
+
+
+def _count(call: Callable[[], Any]) -> int:
+    """Calls in one turn; the first ones also warm everything up."""
+    call()
+    begin = time.perf_counter()
+    call()
+    return max(1, int(_SLOT / max(time.perf_counter() - begin, 1e-7)))
+
+
+def parse_size(text: str) -> int:
+    """A number of elements, which may end in Ki, Mi or Gi.
+
+    Raises:
+        InputError: for anything else.
+
+    >>> parse_size("64Ki")
+    65536
+    """
+    found = re.fullmatch(r"(\d{1,12}) ?(Ki|Mi|Gi|)", text.strip())
+    if found is None or int(found[1]) == 0:
+        raise InputError(f"a size is a number of elements such as 65536, 64Ki or 1Mi, not '{text}'")
+    return int(found[1]) << {"": 0, "Ki": 10, "Mi": 20, "Gi": 30}[found[2]]
