@@ -1,8 +1,12 @@
 from . import data as data
 from . import nn as nn
+from . import plot as plot
+from . import study as study
 from .activation import Activation as Activation
 from .activation import Parameter as Parameter
 from .activation import Source as Source
+from .environment import Info as Info
+from .environment import info as info
 from .errors import DTypeError as DTypeError
 from .errors import FormulaError as FormulaError
 from .errors import InputError as InputError

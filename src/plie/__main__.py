@@ -82,6 +82,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         cli.main()
     else:
+        cli.tolerate_encoding()
         tour(cli.console())
 
 

@@ -145,9 +145,14 @@ def _mp_bessel(c: Any, n: Any, u: Any) -> Any:
     order = int(n)
     if abs(u) > _PHASE:
         return c.zero
-    if abs(u) > 1000:  # 0F1 would sum as many terms; the spherical Bessel does not
+    if order == 0:
+        return c.sinc(u)
+    if abs(u) > 1000:  # 0F1 would sum as many terms; upwards from j_{-1} and j_0 none are lost
         u = abs(u)  # k_n is even
-        return c.sqrt(c.pi / (2 * u)) * c.besselj(order + c.mpf(1) / 2, u) / u**order
+        last, value = c.cos(u) / u, c.sin(u) / u
+        for k in range(order):
+            last, value = value, (2 * k + 1) * value / u - last
+        return value / u**order
     return c.hyp0f1(order + c.mpf(3) / 2, -u * u / 4) / c.fac2(2 * order + 1)
 
 

@@ -11,20 +11,21 @@ import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from plie import __version__
-from plie.errors import InputError, PlieError, UnknownNameError
+from plie.errors import InputError, PlieError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
 
-    from plie.activation import Activation
     from plie.study import StudyResult
+
+T = TypeVar("T")
 
 INTERRUPTED = 130
 PIPED_WIDTH = 200  # of tables that a program reads
@@ -40,8 +41,10 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user's ends with one sentence and exit code 2."""
+    words = sys.argv[1:] if arguments is None else arguments
+    tolerate_encoding()
     try:
-        app(arguments if arguments is None else list(arguments), prog_name="plie")
+        app([_no_option(word) for word in words], prog_name="plie")
     except BrokenPipeError:
         # the reader of our output has gone, as in ``plie list | head``; nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
         _fail(f"cannot read or write{where}: {error.strerror or error}")
+
+
+def _no_option(word: str) -> str:
+    """A formula that begins with a minus gets a space before it, so that it is no option.
+
+    >>> _no_option("-x*exp(x)"), _no_option("-o"), _no_option("-3,3")
+    (' -x*exp(x)', '-o', '-3,3')
+    """
+    begins = re.match(r"-\s*(x\b|[\d.(]|\w+\()", word)
+    return f" {word}" if begins and re.search(r"\bx\b", word) else word
 
 
 def _fail(sentence: str) -> None:
@@ -74,16 +87,22 @@ def _plie(
 
 
 def split_commas(given: Sequence[str]) -> list[str]:
-    """``["tanh,gelu", "elu"]`` as three names; a comma within parameters does not divide.
+    """``["tanh,gelu", "elu"]`` as three names; a comma in parameters or brackets divides nothing.
 
-    >>> split_commas(["tanh,gelu", "hardtanh:min_val=-2,max_val=2"])
-    ['tanh', 'gelu', 'hardtanh:min_val=-2,max_val=2']
+    >>> split_commas(["tanh,max(x, 0)", "hardtanh:min_val=-2,max_val=2"])
+    ['tanh', 'max(x, 0)', 'hardtanh:min_val=-2,max_val=2']
     """
-    names: list[str] = []
-    for part in (part.strip() for text in given for part in text.split(",")):
-        if "=" in part and ":" not in part and names:
+    return [name.strip() for text in given for name in _split(text) if name.strip()]
+
+
+def _split(text: str) -> list[str]:
+    first, *rest = text.split(",")
+    names = [first]
+    for part in rest:
+        inside = names[-1].count("(") > names[-1].count(")")
+        if inside or (":" in names[-1] and "=" in part and ":" not in part):
             names[-1] += f",{part}"
-        elif part:
+        else:
             names.append(part)
     return names
 
@@ -92,7 +111,8 @@ def split_commas(given: Sequence[str]) -> list[str]:
 def study(
     data: Annotated[str, typer.Argument(help="A data set (xor) or a CSV file.")],
     act: Annotated[
-        list[str], typer.Option("--act", "-a", help="Activation; repeat, or separate by commas.")
+        list[str],
+        typer.Option("--act", "-a", help="Name, spec or formula; repeat, or separate by commas."),
     ] = ["relu"],  # noqa: B006 - typer reads the default, nobody changes it
     target: Annotated[str | None, typer.Option(help="Class column of a CSV file.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers, as 50 or 64,64.")] = "50",
@@ -108,13 +128,17 @@ def study(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
     """Train logistic regression, a linear MLP and an MLP with each activation; write a report."""
-    from plie.study import parse_hidden, run
-
     try:
+        from plie.source import activation_of
+        from plie.study import parse_hidden, run
+
+        names = split_commas(act)
+        if not names:
+            raise InputError("--act names no activation")
         with _progress(quiet) as progress:
             found = run(
                 data,
-                split_commas(act),
+                [activation_of(name) for name in names],
                 parse_hidden(hidden),
                 epochs,
                 lr,
@@ -134,14 +158,15 @@ def study(
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
     """A bar on stderr, so that the table alone can be piped on."""
-    if quiet:
-        yield None
-        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    there = Console(stderr=True)
+    if quiet or not there.is_interactive:  # nobody watches: rich would leave an empty line
+        yield None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=there, transient=True) as bar:
         task = bar.add_task("starting")
         yield lambda label, done, total: bar.update(
             task, description=label, completed=done, total=total
@@ -149,7 +174,6 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
 
 
 def _print_study(found: StudyResult) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -163,39 +187,32 @@ def _print_study(found: StudyResult) -> None:
         straight = describe(row.straightness).partition(",")[0]
         cells = (row.label, percent(row.accuracy), loss, straight)
         table.add_row(*map(escape, cells), f"{row.seconds:.2f}")
-    console = Console(highlight=False)
-    console.print(table)
+    out = console()
+    out.print(table)
     again = sum(found.reused)
     if again:
-        console.print(f"{again} of {len(found.reused)} networks were trained before and used again")
-    console.print(headline(found))
+        out.print(f"{again} of {len(found.reused)} networks were trained before and used again")
+    out.print(headline(found))
     # plain print: a path must stay on one line to be copied
     print(f"report: {found.report}")
 
 
 def console(width: int | None = None) -> Console:
-    """Where results are printed; letters its encoding lacks are replaced, not fatal."""
+    """Where results are printed."""
     from rich.console import Console
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     return Console(highlight=False, width=width)
 
 
-def activation_of(text: str) -> Activation:
-    """The activation of a name or spec, or that of a formula typed in its place.
+def wide_console() -> Console:
+    """The same for tables: whole lines where a program reads them."""
+    return console() if sys.stdout.isatty() or "COLUMNS" in os.environ else console(PIPED_WIDTH)
 
-    >>> activation_of("x*tanh(exp(x))").formula
-    'x*tanh(exp(x))'
-    """
-    from plie import zoo
 
-    try:
-        return zoo.get(text)
-    except UnknownNameError:
-        if re.search(r"\bx\b", text) and re.search(r"[-+*/()]", text):
-            return zoo.define(text, name=text, title="Custom")
-        raise
+def tolerate_encoding() -> None:
+    """Letters that the encoding of stdout lacks are replaced, not fatal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _pair(option: str, text: str | None) -> tuple[float, float] | None:
@@ -225,11 +242,11 @@ def list_(
     """List the activations there are."""
     from plie import listing
 
-    names = listing.choose(listing.find(search, family), smooth=smooth, monotonic=monotonic)
+    names = listing.find(search, family, smooth=smooth, monotonic=monotonic)
     if as_json:
         print(listing.as_json(names))
         return
-    out = console() if sys.stdout.isatty() or "COLUMNS" in os.environ else console(PIPED_WIDTH)
+    out = wide_console()
     out.print(listing.table(names, out.width))
     print(f"{len(names)} activation{'' if len(names) == 1 else 's'}")
 
@@ -241,6 +258,7 @@ def show(
 ) -> None:
     """Show an activation: formula, both curves, facts, source."""
     from plie import display
+    from plie.source import activation_of
 
     shown = activation_of(activation)
     out = console()
@@ -264,6 +282,7 @@ def plot(
 ) -> None:
     """Draw activations: f on the left, f′ on the right."""
     from plie.plot import check_path, curves, save
+    from plie.source import activation_of
 
     check_path(out)
     figure = curves(
@@ -280,8 +299,93 @@ def plot(
 def cite(activation: Annotated[str, typer.Argument(help="A name.")]) -> None:
     """Print the source of an activation as BibTeX."""
     from plie import display
+    from plie.source import activation_of
 
     print(display.citation(activation_of(activation)))
+
+
+@app.command()
+def info() -> None:
+    """Tell which evaluator is active and why, and where tables are kept."""
+    from plie.environment import info as state
+
+    print(state())
+
+
+@app.command()
+def bench(
+    activations: Annotated[
+        list[str] | None, typer.Argument(help="Names or specs; all elementwise ones by default.")
+    ] = None,
+    size: Annotated[
+        list[str], typer.Option("--size", "-n", help="Elements, as 65536, 64Ki or 1Mi; repeat.")
+    ] = ["1Ki", "64Ki", "1Mi"],  # noqa: B006 - typer reads the default, nobody changes it
+    dtype: Annotated[
+        list[str], typer.Option("--dtype", "-d", help="float32, bfloat16, float16; repeat.")
+    ] = ["float32", "bfloat16"],  # noqa: B006
+    repeats: Annotated[int, typer.Option(help="Turns of each way.")] = 11,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Time torch.compile too (seconds for each).")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/bench"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
+) -> None:
+    """Time activations, relative to copying the tensor: the limit of a forward pass."""
+    from plie import bench as timing
+    from plie import measured
+    from plie.zoo import names
+
+    sizes = [timing.parse_size(text) for text in split_commas(size)]
+    chosen = list(activations or names(scalar=True))
+    dtype = split_commas(dtype)
+    cells = len(chosen) * len(sizes) * len(dtype) * len(timing.DIRECTIONS)
+    found = timing.measure(chosen, sizes=sizes, dtypes=dtype, repeats=repeats, compiled=compiled)
+    timings = _gathered(found, cells, lambda t: t.way in {"copy", "multiply"})
+    if not quiet:
+        wide_console().print(measured.timing_table(timings))
+    wide_console().print(measured.summary_table(timings))
+    for file in measured.save(timings, measured.timing_figure(timings), out, "bench"):
+        print(file)
+
+
+@app.command()
+def accuracy(
+    activations: Annotated[
+        list[str] | None, typer.Argument(help="Names or specs; all elementwise ones by default.")
+    ] = None,
+    points: Annotated[int, typer.Option(help="Inputs tried for each function.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the inputs.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/accuracy"),
+) -> None:
+    """Compare Plié and torch with values of fifty digits."""
+    from plie import accuracy as exactness
+    from plie import measured
+    from plie.zoo import names
+
+    chosen = list(activations or names(scalar=True))
+    found = exactness.measure(chosen, points=points, seed=seed)
+    errors = _gathered(found, 2 * len(chosen), lambda a: a.way == "plie")
+    wide_console().print(measured.accuracy_table(errors))
+    for file in measured.save(errors, measured.accuracy_figure(errors), out, "accuracy"):
+        print(file)
+
+
+def _gathered(found: Iterator[T], total: int, counts: Callable[[T], bool]) -> list[T]:
+    """Everything there is to come, under a progress bar; Ctrl-C ends with what there is."""
+    gathered: list[T] = []
+    done = 0
+    with _progress(quiet=False) as progress:
+        try:
+            for one in found:
+                gathered.append(one)
+                done += counts(one)
+                if progress:
+                    progress(getattr(one, "name", ""), done, total)
+        except KeyboardInterrupt:
+            if not gathered:
+                raise typer.Exit(INTERRUPTED) from None
+            print("interrupted; this is what was measured", file=sys.stderr)
+    return gathered
 
 
 if __name__ == "__main__":

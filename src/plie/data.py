@@ -1,4 +1,10 @@
-"""Data sets: the lecture's XOR points, and any CSV file with numbers and a class column."""
+"""Data sets: the lecture's XOR points, and any CSV file with numbers and a class column.
+
+>>> import plie
+>>> points = plie.data.xor(100)
+>>> points.features.shape, points.class_names
+(torch.Size([100, 2]), ('0', '1'))
+"""
 
 from __future__ import annotations
 
@@ -164,6 +170,8 @@ def _read_table(file: Path) -> pd.DataFrame:
         raise InputError(f"'{file.name}' is not a readable CSV file: {reason}") from None
     if table.empty:
         raise InputError(f"'{file.name}' has no rows")
+    if len(table.columns) == 1 and ";" in str(table.columns[0]):
+        raise InputError(f"'{file.name}' is separated by semicolons; a CSV file needs commas")
     return table
 
 
@@ -205,7 +213,7 @@ def _check_numbers(features: pd.DataFrame) -> None:
         with np.errstate(over="ignore"):
             finite = np.isfinite(features[column].to_numpy(dtype="float32"))
         if not finite.all():
-            raise InputError(f"column '{column}' has a value too large for float32")
+            raise InputError(f"column '{column}' has a value that is infinite or too large")
 
 
 def _classes(column: pd.Series) -> tuple[Tensor, tuple[str, ...]]:

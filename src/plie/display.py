@@ -135,7 +135,8 @@ def panel(activation: Activation, width: int = 80) -> RenderableType:
         rows = [(p.name, _parameter_words(p)) for p in activation.parameters]
         parts += ["", _pairs(rows)]
     if activation.is_scalar:
-        parts += ["", _pairs(fact_rows(activation.facts))]
+        rows = [*fact_rows(activation.facts), ("kernel", activation.kernel)]
+        parts += ["", _pairs(rows)]
     if source := _source(activation):
         parts += ["", Text(source)]
     if link := activation.source.link():

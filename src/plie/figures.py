@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import warnings
@@ -97,12 +98,12 @@ def svg(figure: Figure, label: str) -> str:
 
     Args:
         figure: drawn with the palette `PAGE`.
-        label: what a screen reader says; also keeps this picture's ids apart from another's.
+        label: what a screen reader says, as text; pictures of other labels have other ids.
     """
     import matplotlib as mpl
 
     page = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), _any_script():
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}), any_script():
         figure.savefig(page, format="svg", transparent=True, metadata={"Date": None})
     element = page.getvalue()
     element = element[element.index("<svg") :].replace(PAGE.ink, "currentColor")
@@ -112,13 +113,13 @@ def svg(figure: Figure, label: str) -> str:
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r"<!--.*?-->", "", element, flags=re.DOTALL)
     element = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", element, count=1)
-    return element.replace("<svg ", '<svg role="img" ', 1)
+    return element.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
 
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG on white, 150 dots per inch."""
     picture = io.BytesIO()
-    with _any_script():
+    with any_script():
         figure.savefig(picture, format="png", dpi=150, facecolor="white")
     return picture.getvalue()
 
@@ -132,8 +133,8 @@ def legend_entries(data: Dataset) -> list[tuple[str, int, str]]:
 
 
 @contextmanager
-def _any_script() -> Iterator[None]:
-    """Names in a script that the drawing font lacks are the reader's font's business."""
+def any_script() -> Iterator[None]:
+    """Draw names in any script: a letter the font lacks becomes a box, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

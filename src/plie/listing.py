@@ -17,45 +17,37 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("name", "formula", "parameters", "year", "range", "smooth", "monotonic")
 _GAP = 2  # characters between columns
-_LEAST_FREE = 40  # for formula and parameters together, below which only the formula is shown
+# columns that give way, in this order, while too little is left for the formula
+_DISPENSABLE = ("parameters", "year", "monotonic", "smooth", "range")
+_LEAST_FREE = 40  # for formula and parameters together
+_LEAST_FORMULA = 16
 
 
-def find(text: str = "", family: str | None = None) -> list[str]:
-    """Names of the zoo's activations that mention ``text``.
+def find(
+    text: str = "",
+    family: str | None = None,
+    *,
+    smooth: bool | None = None,
+    monotonic: bool | None = None,
+) -> list[str]:
+    """Names of the zoo's activations that mention ``text`` and are as asked.
 
     Args:
         text: sought in names, aliases, formulas and sources, in any case.
         family: only this one.
+        smooth: only functions that are, or are not.
+        monotonic: only functions that are, or are not.
 
     Raises:
         UnknownNameError: for a family that does not exist.
 
-    >>> find("hendrycks")[0]
+    >>> find("hendrycks", monotonic=False)[0]
     'gelu'
     """
     from plie import zoo
 
-    return [name for name in zoo.names(family) if _mentions(zoo.get(name), text.lower())]
-
-
-def choose(
-    names: Sequence[str], *, smooth: bool | None = None, monotonic: bool | None = None
-) -> list[str]:
-    """Those of the names that are as asked; functions of a vector never are.
-
-    >>> choose(["relu", "silu", "tanh"], smooth=True, monotonic=True)
-    ['tanh']
-    """
-    from plie import zoo
-
-    if smooth is monotonic is None:
-        return list(names)
-    known = [(name, zoo.get(name).facts) for name in names if zoo.get(name).is_scalar]
-    return [
-        name
-        for name, facts in known
-        if smooth in (None, facts.smooth) and monotonic in (None, facts.monotonic)
-    ]
+    names = zoo.names(family, smooth=smooth, monotonic=monotonic)
+    return [name for name in names if _mentions(zoo.get(name), text.lower())]
 
 
 def _mentions(activation: Activation, text: str) -> bool:
@@ -70,7 +62,7 @@ def table(names: Sequence[str], width: int = 80) -> Table:
     Args:
         names: of activations.
         width: columns to fill at most; formulas are shortened to fit, and where they would
-            be too short the parameters give way to them.
+            be too short, other columns give way to them.
     """
     from rich import box
     from rich.table import Table
@@ -104,21 +96,24 @@ def table(names: Sequence[str], width: int = 80) -> Table:
 
 def _column_limits(rows: Sequence[dict[str, str]], width: int) -> dict[str, int]:
     """The width of each column shown: only formula and parameters are ever shortened."""
-    titles = _COLUMNS
-    natural = {t: max(len(t), *(len(row[t]) for row in rows)) for t in titles} if rows else {}
-    fixed = sum(natural[t] for t in natural if t not in ("formula", "parameters"))
-    free = width - fixed - _GAP * (len(titles) - 1)
-    if not rows or natural["formula"] + natural["parameters"] <= free:
-        return natural or {t: len(t) for t in titles}
-    if free < _LEAST_FREE:
-        natural["formula"] = max(8, min(natural["formula"], free + _GAP))
-        del natural["parameters"]
-        return natural
-    parameters = min(natural["parameters"], max(free // 3, free - natural["formula"]))
-    return natural | {
-        "parameters": parameters,
-        "formula": min(natural["formula"], free - parameters),
-    }
+    limits = {t: max(len(t), *(len(row[t]) for row in rows), 0) for t in _COLUMNS}
+    free = _free(limits, width)
+    for title in _DISPENSABLE:
+        wanted = limits["formula"] + limits.get("parameters", 0)
+        if free >= min(wanted, _LEAST_FREE if "parameters" in limits else _LEAST_FORMULA):
+            break
+        del limits[title]
+        free = _free(limits, width)
+    if "parameters" in limits:
+        limits["parameters"] = min(limits["parameters"], max(free // 3, free - limits["formula"]))
+        free -= limits["parameters"]
+    return limits | {"formula": max(len("formula"), min(limits["formula"], free))}
+
+
+def _free(limits: dict[str, int], width: int) -> int:
+    """What the columns of a fixed width leave for formula and parameters."""
+    fixed = sum(limits[title] for title in limits if title not in ("formula", "parameters"))
+    return width - fixed - _GAP * (len(limits) - 1)
 
 
 def summary(activation: Activation) -> dict[str, str]:

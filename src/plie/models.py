@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from plie.activation import Activation
+from plie.algebra import symbol
 from plie.errors import DTypeError, InputError
 from plie.source import activation_source
 from plie.zoo import get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    from plie.activation import Activation
 
 Style = Literal["module", "sequential"]
 
@@ -98,6 +101,9 @@ class MLP(nn.Module):
 
         Computed without gradients and in evaluation mode; the mode is restored afterwards.
 
+        Args:
+            x: floating tensor of shape ``(*, d)``.
+
         >>> MLP(2, [4], 3).predict_proba(torch.zeros(5, 2)).sum(dim=1)
         tensor([1., 1., 1., 1., 1.])
         """
@@ -158,7 +164,13 @@ class LogisticRegression(MLP):
 
 def is_linear(mlp: MLP) -> bool:
     """Whether every activation is the identity, so that the network is one linear map."""
-    return all(act.formula.strip() == "x" for act in mlp.activations)
+    return all(map(_is_identity, mlp.activations))
+
+
+def _is_identity(act: Activation) -> bool:
+    """Whether the formula is x however it is written, and no parameter can be learned."""
+    learned = tuple(p.name for p in act.parameters if p.learnable)
+    return not act.training and act.as_formula(learned).expr() == symbol("x")
 
 
 def collapse(mlp: MLP) -> nn.Linear:
@@ -174,7 +186,7 @@ def collapse(mlp: MLP) -> nn.Linear:
     Linear(in_features=2, out_features=2, bias=True)
     """
     if not is_linear(mlp):
-        bent = next(act.name for act in mlp.activations if act.formula.strip() != "x")
+        bent = next(act.name for act in mlp.activations if not _is_identity(act))
         raise InputError(f"only a network of identities is one linear map; this one has '{bent}'")
     weight = torch.eye(mlp.in_features, dtype=torch.float64)
     bias = torch.zeros(mlp.in_features, dtype=torch.float64)
@@ -200,6 +212,8 @@ def _check_sizes(sizes: Sequence[int]) -> None:
 
 
 def _check_input(x: Tensor, features: int) -> None:
+    if not isinstance(x, Tensor):
+        raise DTypeError(f"a network takes a torch.Tensor, not {type(x).__name__}")
     if not x.is_floating_point():
         raise DTypeError(f"a network needs a floating-point tensor, not {x.dtype}; use x.float()")
     if x.ndim == 0 or x.shape[-1] != features:
@@ -209,7 +223,7 @@ def _check_input(x: Tensor, features: int) -> None:
 def _one_per_layer(
     given: str | Activation | Sequence[str | Activation], layers: int
 ) -> tuple[Activation, ...]:
-    if isinstance(given, str | Activation):
+    if isinstance(given, str) or not isinstance(given, Sequence):
         given = [given] * layers
     if len(given) != layers:
         raise InputError(f"{len(given)} activations given for {layers} hidden layers")

@@ -42,8 +42,10 @@ class ActivationModule(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if num_parameters < 1:
-            raise ParameterError(f"num_parameters must be at least 1, not {num_parameters}")
+        if not isinstance(num_parameters, int) or num_parameters < 1:
+            raise ParameterError(
+                f"num_parameters must be a whole number of at least 1, not {num_parameters!r}"
+            )
         self.activation = activation
         self.num_parameters = num_parameters
         self.inplace = inplace
@@ -54,7 +56,8 @@ class ActivationModule(nn.Module):
         self._noisy_spec = noisy.spec if noisy else ""
         for parameter in activation.parameters:
             if parameter.name in self.learned:
-                value = torch.full((num_parameters,), parameter.default, device=device, dtype=dtype)
+                start = float(parameter.default)
+                value = torch.full((num_parameters,), start, device=device, dtype=dtype)
                 self.register_parameter(parameter.name, nn.Parameter(value))
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
@@ -92,7 +95,7 @@ class ActivationModule(nn.Module):
         return value.reshape(-1, *(1,) * (x.dim() - 2))
 
     def extra_repr(self) -> str:
-        """Parameters that differ from the definition's defaults, as they were given."""
+        """The values the layer was made with, and its options."""
         parts = [f"{p.name}={p.default:g}" for p in self.activation.parameters]
         if self.num_parameters != 1:
             parts.append(f"num_parameters={self.num_parameters}")

@@ -2,6 +2,10 @@
 
 ``plie.nn.LeakyReLU(0.1)`` and ``plie.nn.GELU(approximate="tanh")`` drop in for their
 ``torch.nn`` namesakes. The classes are made from the zoo when first used; `dir` lists them.
+
+>>> import torch, plie
+>>> plie.nn.LeakyReLU(0.1)(torch.tensor([-1.0, 2.0]))
+tensor([-0.1000,  2.0000])
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import torch
 from torch import nn
 
 from plie import zoo
-from plie.activation import Activation, validate
+from plie.activation import Activation, Parameter, validate
 from plie.errors import InputError, ParameterError, unknown
 from plie.modules import ActivationModule
 from plie.vector import VectorModule
@@ -105,9 +109,35 @@ def layer(name: str) -> type[nn.Module]:
         "__module__": __name__,
         "__qualname__": row.title,
         "__signature__": signature,
-        "__doc__": f"{row.title}: ``{row.formula}``. {row.source.title}, {row.source.authors}.",
     }
-    return type(row.title, (base,), body)
+    made = type(row.title, (base,), body)
+    made.__doc__ = _documentation(row, signature, made())
+    return made
+
+
+_OPTIONS = {
+    "init": "the first value of the weight.",
+    "approximate": "'none', or 'tanh' for the approximation `plie.nn.GELUTanh`.",
+    "threshold": "where beta*x lies above it, the result is x itself.",
+    "inplace": "write the result over the input.",
+    "num_parameters": "1, or the number of channels (dimension 1 of the input).",
+    "learnable": "names of the parameters to learn; None takes the definition's own.",
+    "device": "of the learned parameters.",
+    "dtype": "of the learned parameters.",
+}
+
+
+def _documentation(row: Activation, signature: inspect.Signature, layer: nn.Module) -> str:
+    known = _OPTIONS | {p.name: _described(p) for p in row.parameters}
+    lines = [f"{row.title}: ``{row.formula}``. {row.source.title}, {row.source.authors}.", ""]
+    if signature.parameters:
+        lines += ["Args:", *(f"    {name}: {known[name]}" for name in signature.parameters), ""]
+        lines += ["Raises:", "    ParameterError: for any other argument or value.", ""]
+    return "\n".join([*lines, ">>> import plie", f">>> plie.nn.{row.title}()", repr(layer)])
+
+
+def _described(parameter: Parameter) -> str:
+    return parameter.range_text() + ("; it is learned." if parameter.learnable else ".")
 
 
 @functools.cache

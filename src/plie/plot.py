@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +11,11 @@ from plie import zoo
 from plie.activation import Activation
 from plie.curve import Curve, Span, check_span, curve, heights, window
 from plie.errors import InputError, unknown
-from plie.figures import COLOURS, DASHES, PAGE, PRINT, Palette
+from plie.figures import COLOURS, DASHES, PAGE, PRINT, Palette, any_script
 from plie.store import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -72,7 +70,7 @@ def curves(
     >>> [axes.get_title() for axes in figure.axes]
     ['f(x)', 'f′(x)']
     """
-    from matplotlib.figure import Figure
+    from plie.notebook import NotebookFigure
 
     given = [activations] if isinstance(activations, (str, Activation)) else list(activations)
     chosen = [zoo.get(each) for each in given]
@@ -83,7 +81,7 @@ def curves(
     palette = _palette(theme)
     shown = check_span(span) if span else window(chosen)
     width, height = _check_size(size) if size else (SIZE[0] if derivative else 5.4, SIZE[1])
-    figure = Figure((width, height), layout="constrained", facecolor=palette.paper)
+    figure = NotebookFigure((width, height), layout="constrained", facecolor=palette.paper)
     for order in range(1 + derivative):
         axes = figure.add_subplot(1, 1 + derivative, 1 + order)
         _dress(axes, palette, order, shown)
@@ -95,7 +93,7 @@ def curves(
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG, SVG or PDF, by the path's suffix; folders are made as needed.
+    """Write a figure as PNG, SVG or PDF, by the path's suffix.
 
     The same figure always gives the same bytes.
 
@@ -103,13 +101,13 @@ def save(figure: Figure, path: str | Path) -> Path:
         The path.
 
     Raises:
-        InputError: for another suffix, or where the file cannot be written.
+        InputError: for another suffix, a folder that does not exist, or where the file cannot
+            be written.
     """
     import matplotlib as mpl
 
     path, kind = Path(path), check_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context({"svg.hashsalt": "plie"}), any_script():
             write_atomically(
                 path,
@@ -121,20 +119,18 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def check_path(path: str | Path) -> str:
-    """The format a path's suffix asks for; raises `InputError` naming those there are."""
-    kind = Path(path).suffix.lower().removeprefix(".")
+    """The format a path's suffix asks for.
+
+    Raises:
+        InputError: for another suffix, or a folder that does not exist.
+    """
+    kind, folder = Path(path).suffix.lower().removeprefix("."), Path(path).parent
     if kind not in FORMATS:
         allowed = ", ".join(f".{name}" for name in FORMATS)
         raise InputError(f"cannot write '{path}': a figure is saved as one of {allowed}")
+    if not folder.is_dir():
+        raise InputError(f"cannot write '{path}': there is no folder '{folder}'")
     return kind
-
-
-@contextmanager
-def any_script() -> Iterator[None]:
-    """Draw names in any script: a letter the font lacks becomes a box, without a warning."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
 
 
 def _palette(name: str) -> Palette:

@@ -58,8 +58,12 @@ def _render(study: StudyResult, fields: list[tuple[Result, Field]]) -> str:
         headline=headline(study),
         verdict=verdict(study),
         boundaries=list(shown),
-        losses=svg(curves_figure(_losses(study), "loss (cross-entropy)", PAGE), "loss"),
-        accuracies=svg(curves_figure(_accuracies(study), "accuracy", PAGE), "accuracy"),
+        losses=svg(
+            curves_figure(_losses(study), "loss (cross-entropy)", PAGE), "loss in each epoch"
+        ),
+        accuracies=svg(
+            curves_figure(_accuracies(study), "accuracy", PAGE), "accuracy in each epoch"
+        ),
         legend=legend_entries(study.data),
         linear=next((result for result in study.results if result.collapse), None),
         largest_matrix=LARGEST_MATRIX,
@@ -73,9 +77,14 @@ def headline(study: StudyResult) -> str:
     bent = _bent(study)
     if not bent:
         return "Only linear models were trained."
-    gain = max(r.accuracy for r in bent) - max(r.accuracy for r in _straight(study))
+    if all(result.diverged for result in bent):
+        return "Training diverged."
+    # A line that was trained too little must not make the bend look needed.
+    best = max(study.best_line or 0.0, *(r.accuracy for r in _straight(study)))
+    gain = max(r.accuracy for r in bent) - best
     if gain >= ALIKE:
-        return "The bend makes the difference."
+        sure = study.best_line is not None
+        return f"{'The' if sure else 'At these settings the'} bend makes the difference."
     if gain <= -ALIKE:
         return "At these settings the bend does not help."
     return "A straight boundary does about as well here."
@@ -106,11 +115,11 @@ def percent(share: float) -> str:
 def number(value: float) -> str:
     """Four significant digits, a power of ten where it is tiny.
 
-    >>> number(0.012345), number(-1e-16), number(2.0)
-    ('0.01235', '\N{MINUS SIGN}1.0e\N{MINUS SIGN}16', '2.000')
+    >>> number(0.012345), number(-1e-16), number(2.0), number(6675.2)
+    ('0.01235', '\N{MINUS SIGN}1.0e\N{MINUS SIGN}16', '2.000', '6675')
     """
     text = f"{value:.1e}" if value and abs(value) < 1e-4 else f"{value:#.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return text.removesuffix(".").replace("-", "\N{MINUS SIGN}")
 
 
 def describe(found: Straightness) -> str:
@@ -140,7 +149,9 @@ def _about_bent(study: StudyResult) -> str:
 
 def _about_straight(study: StudyResult) -> str:
     parts = [f"{percent(r.accuracy)} ({r.label})" for r in _straight(study)]
-    return f"The linear models reach {_and(parts)}: their boundary is a straight line."
+    planar = study.data.is_planar and len(study.data.class_names) == 2
+    shape = "their boundary is a straight line" if planar else "they divide by flat boundaries only"
+    return f"The linear models reach {_and(parts)}: {shape}."
 
 
 def _about_collapse(result: Result) -> str:
@@ -173,15 +184,17 @@ def _fields(study: StudyResult) -> list[tuple[Result, Field]]:
 
 def _boundary_svgs(study: StudyResult, fields: list[tuple[Result, Field]]) -> list[str]:
     figures = [boundary_figure(field, study.data, palette=PAGE) for _, field in fields]
-    return [svg(figure, f"boundary {i}") for i, figure in enumerate(figures)]
+    labels = [f"decision boundary of {result.label}" for result, _ in fields]
+    return [svg(figure, label) for figure, label in zip(figures, labels, strict=True)]
 
 
 def _pictures(study: StudyResult, fields: list[tuple[Result, Field]]) -> dict[str, bytes]:
     """The figures as files for slides."""
     pictures = {"loss-curves.png": png(curves_figure(_losses(study), "loss (cross-entropy)"))}
-    for result, field in fields:
+    for i, (result, field) in enumerate(fields, start=1):
         figure = boundary_figure(field, study.data, f"{result.label}: {percent(result.accuracy)}")
-        pictures[f"boundary-{slug(result.label)}.png"] = png(figure)
+        # numbered: labels that differ in a sign only would give one name
+        pictures[f"boundary-{i}-{slug(result.label)}.png"] = png(figure)
     return pictures
 
 

@@ -1,19 +1,25 @@
-"""An activation written as the expression that makes its module."""
+"""An activation as text: the spec, the definition and the layer that make it again."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from plie.errors import PlieError
-from plie.zoo import get
+from plie.activation import Parameter
+from plie.errors import PlieError, UnknownNameError
+from plie.zoo import define, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from plie.activation import Activation
+
+# torch.nn's elementwise classes; a user's title may be any other name that torch.nn has
+_TORCHS = {*nn.modules.activation.__all__, "Identity"} - {"MultiheadAttention", "Softmax2d"}
 
 
 def changed_parameters(act: Activation) -> dict[str, float]:
@@ -27,15 +33,38 @@ def changed_parameters(act: Activation) -> dict[str, float]:
 
 
 def in_zoo(act: Activation) -> bool:
-    """Whether the zoo's function of this name is this function."""
+    """Whether it is the zoo's row of its name, at any parameter values."""
     try:
-        return get(act.name).formula == act.formula
+        return get(act.name).with_parameters(**act.values) == act
+    except PlieError:
+        return False
+
+
+def activation_of(text: str) -> Activation:
+    """The activation of a name or spec, or that of a formula in x typed in its place.
+
+    >>> activation_of("x*tanh(exp(x))").formula
+    'x*tanh(exp(x))'
+    """
+    try:
+        return get(text)
+    except UnknownNameError:
+        if not re.search(r"\bx\b", text):
+            raise
+        formula = text.strip()
+        return define(formula, name=formula, title="Custom")
+
+
+def has_spec(act: Activation) -> bool:
+    """Whether its `spec` is enough to make it again."""
+    try:
+        return activation_of(spec(act)) == act
     except PlieError:
         return False
 
 
 def spec(act: Activation) -> str:
-    """The text from which `plie.get` makes this activation again.
+    """The text from which `activation_of` makes it again, unless it is a definition of Python's.
 
     >>> spec(get("leaky_relu", negative_slope=0.2))
     'leaky_relu:negative_slope=0.2'
@@ -50,8 +79,8 @@ def activation_source(act: Activation) -> str:
     >>> activation_source(get("relu")), activation_source(get("leaky_relu", negative_slope=0.2))
     ('nn.ReLU()', 'nn.LeakyReLU(negative_slope=0.2)')
     """
-    own = getattr(nn.modules.activation, act.title, getattr(nn, act.title, None))
-    if own is not None:
+    if act.title in _TORCHS:
+        own = getattr(nn, act.title)
         for arguments in _candidate_arguments(act):
             if _same(own, arguments, act):
                 return f"nn.{act.title}({_call(arguments)})"
@@ -59,11 +88,31 @@ def activation_source(act: Activation) -> str:
 
 
 def _plie_source(act: Activation) -> str:
-    changed = _call(changed_parameters(act))
-    if not in_zoo(act):
-        rest = f", {changed}" if changed else ""
-        return f"plie.define({act.formula!r}, name={act.name!r}{rest}).module()"
-    return f"plie.get({act.name!r}, {changed}).module()" if changed else f"plie.nn.{act.title}()"
+    unchanged = in_zoo(act) and not changed_parameters(act)
+    return f"plie.nn.{act.title}()" if unchanged else f"{definition(act)}.module()"
+
+
+def definition(act: Activation) -> str:
+    """The Python expression that makes this activation.
+
+    >>> definition(get("leaky_relu", negative_slope=0.2))
+    "plie.get('leaky_relu', negative_slope=0.2)"
+    """
+    if in_zoo(act):
+        changed = _call(changed_parameters(act))
+        return f"plie.get({act.name!r}{', ' if changed else ''}{changed})"
+    given = "".join(f", {p.name}={_parameter(p)}" for p in act.parameters)
+    return f"plie.define({act.formula!r}, name={act.name!r}{given})"
+
+
+def _parameter(parameter: Parameter) -> str:
+    """A plain number where it says it all, else the whole record."""
+    usual = Parameter(parameter.name, parameter.default)
+    if parameter == usual:
+        return _short(parameter.default)
+    settings = {f.name: getattr(parameter, f.name) for f in fields(Parameter)[2:]}
+    changed = [f", {name}={v!r}" for name, v in settings.items() if v != getattr(usual, name)]
+    return f"plie.Parameter({parameter.name!r}, {_short(parameter.default)}{''.join(changed)})"
 
 
 def _call(arguments: dict[str, float]) -> str:
@@ -91,6 +140,7 @@ def _same(own: type[nn.Module], arguments: dict[str, float], act: Activation) ->
         return False
     ours = act.module().eval()
     sizes = [[p.numel() for p in module.parameters()] for module in (theirs, ours)]
-    x = torch.linspace(-8, 8, 161)
+    far = torch.logspace(1, 5, 9)
+    x = torch.cat([-far, torch.linspace(-8, 8, 161), far])
     with torch.no_grad():
         return sizes[0] == sizes[1] and torch.allclose(theirs(x), ours(x), rtol=1e-4, atol=1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from plie import __version__
 from plie.boundary import Straightness, best_line, straightness
 from plie.data import Dataset, load
 from plie.errors import InputError
 from plie.models import MLP, LogisticRegression, collapse, evaluating, is_linear
-from plie.source import spec
+from plie.source import definition, has_spec, spec
 from plie.store import short_hash, slug, write_atomically
 from plie.train import check_settings, correct, cross_entropy, fit
 from plie.zoo import get
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-# raise when the meaning of a stored result changes: older ones are then trained anew
-FORMAT = 1
+# Raise it in every change after which the same settings may give another result or a file of
+# another layout (training, initial weights, a measure, a field of `Result`): what is stored is
+# then trained anew, never mixed in. A release of Plié or of torch does the same by itself.
+FORMAT = 2
+# of a hidden layer: two such layers in a row still fit into memory
+MOST_UNITS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,15 +51,16 @@ class Settings:
     seed: int
     standardise: bool = False
     in_memory: bool = False
+    definitions: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
-        """The command line that repeats the study; a Python call where the data has no name."""
-        if self.in_memory:
-            return (
-                f"plie.study.run(dataset, {list(self.activations)}, hidden={list(self.hidden)}, "
-                f"epochs={self.epochs}, lr={self.lr}, seed={self.seed})"
-            )
+        """The command line that repeats the study, or the Python call where none can.
+
+        None can where the data, or an activation's definition, exists in Python only.
+        """
+        if self.in_memory or self.definitions:
+            return self._call()
         words = ["plie", "study", self.data]
         if self.target is not None:
             words += ["--target", self.target]
@@ -62,6 +69,15 @@ class Settings:
         words += ["--hidden", ",".join(map(str, self.hidden)), "--epochs", str(self.epochs)]
         words += ["--lr", repr(self.lr), "--seed", str(self.seed)]
         return shlex.join(words + ["--standardise"] * self.standardise)
+
+    def _call(self) -> str:
+        acts = ", ".join(self.definitions or map(repr, self.activations))
+        target = "" if self.target is None else f", target={self.target!r}"
+        return (
+            f"plie.study.run({'dataset' if self.in_memory else repr(self.data)}, [{acts}], "
+            f"hidden={list(self.hidden)}, epochs={self.epochs}, lr={self.lr}, seed={self.seed}"
+            f"{target}{', standardise=True' * self.standardise})"
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +152,7 @@ class Cell:
 def run(
     dataset: str | os.PathLike[str] | Dataset = "xor",
     activations: Sequence[str | Activation] = ("relu",),
-    hidden: Sequence[int] = (50,),
+    hidden: int | Sequence[int] = (50,),
     epochs: int = 25,
     lr: float = 0.1,
     seed: int = 0,
@@ -155,7 +171,7 @@ def run(
     Args:
         dataset: a name, a CSV file, or a `Dataset`.
         activations: names, specs or `Activation` objects.
-        hidden: units of the hidden layers.
+        hidden: units of the hidden layers, ``50`` for ``[50]``; at least one layer.
         epochs: full-batch updates.
         lr: learning rate of plain gradient descent.
         seed: of generated points and of the initial weights.
@@ -175,7 +191,9 @@ def run(
     >>> [result.label for result in study.results]
     ['logistic regression', 'MLP, identity', 'MLP, relu']
     """
-    check_settings(epochs, lr)
+    check_settings(epochs, lr, seed=seed)
+    sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+    _check_hidden(sizes)
     acts = _distinct(activations)
     data = dataset if isinstance(dataset, Dataset) else load(dataset, target, seed)
     data = data.standardised() if standardise else data
@@ -183,15 +201,18 @@ def run(
         data=data.name if isinstance(dataset, Dataset) else os.fspath(dataset),
         target=target,
         activations=tuple(spec(act) for act in acts),
-        hidden=tuple(hidden),
+        hidden=sizes,
         epochs=epochs,
         lr=lr,
         seed=seed,
         standardise=standardise,
         in_memory=isinstance(dataset, Dataset),
+        definitions=_definitions(acts),
     )
     there = Path(folder) if folder is not None else default_folder(data, settings)
     cells = plan(data, settings, acts)
+    for cell in cells:  # what cannot be made is refused before anything is written
+        _make(cell, data, seed)
     (there / "models").mkdir(parents=True, exist_ok=True)
     done = [_finish(cell, data, settings, there / "models", progress) for cell in cells]
     results, models, reused = zip(*done, strict=True)
@@ -208,6 +229,8 @@ def default_folder(data: Dataset, settings: Settings) -> Path:
 
 def plan(data: Dataset, settings: Settings, acts: Sequence[Activation]) -> list[Cell]:
     """The networks of a study: logistic regression, the linear MLP, one MLP per activation."""
+    if not settings.hidden:
+        raise InputError("a study bends or does not bend a hidden layer; give at least one")
     points = fingerprint(data)
     cells = [_cell("logistic regression", (), None, points, settings)]
     linear_first = [get("identity"), *acts]
@@ -225,18 +248,20 @@ def _distinct(activations: Sequence[str | Activation]) -> list[Activation]:
     """Each activation once; the identity is always there and not repeated."""
     if isinstance(activations, str):
         activations = [activations]
-    found = {spec(act): act for act in map(get, activations)}
-    found.pop("identity", None)
-    return list(found.values())
+    return list(dict.fromkeys(act for act in map(get, activations) if act != get("identity")))
+
+
+def _definitions(acts: Sequence[Activation]) -> tuple[str, ...]:
+    """Python for each activation, where one of them has no name that a command line knows."""
+    return () if all(map(has_spec, acts)) else tuple(map(definition, acts))
 
 
 def _cell(
     name: str, hidden: tuple[int, ...], act: Activation | None, points: str, settings: Settings
 ) -> Cell:
-    formula = "" if act is None else act.formula
-    chosen = "" if act is None else spec(act)
-    asked = [name, hidden, chosen, formula, settings.epochs, settings.lr, settings.seed]
-    key = short_hash([FORMAT, torch.__version__, points, *asked])
+    bend = None if act is None else [act.formula, act.training, *map(asdict, act.parameters)]
+    asked = [name, hidden, bend, settings.epochs, settings.lr, settings.seed]
+    key = short_hash([FORMAT, __version__, torch.__version__, points, *asked])
     label = f"{name}, {act.label}" if act is not None else name
     return Cell(name, label, hidden, act, f"{slug(label)}-{key}")
 
@@ -251,6 +276,7 @@ def _finish(
         if progress is not None:
             progress(cell.label, settings.epochs, settings.epochs)
         return stored, model, True
+    model = _make(cell, data, settings.seed)  # weights that did not fit may be half read into it
     result = _train(cell, model, data, settings, progress)
     _store(cell, result, model, folder)
     return result, model, False
@@ -351,9 +377,18 @@ def _write_all(study: StudyResult) -> None:
         "command": study.settings.command,
         "results": [asdict(result) for result in study.results],
     }
-    text = json.dumps(summary, indent=1)
+    text = json.dumps(_finite(summary), indent=1, allow_nan=False)
     write_atomically(study.folder / "study.json", lambda path: path.write_text(text, "utf-8"))
     write_report(study)
+
+
+def _finite(value: Any) -> Any:
+    """Null for infinite and for not a number, which JSON lacks: other programs read this."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
@@ -368,6 +403,11 @@ def parse_hidden(text: str) -> tuple[int, ...]:
         raise InputError(
             f"hidden layers are whole numbers such as 50 or 64,64, not '{text}'"
         ) from None
-    if min(sizes) < 1:
-        raise InputError(f"a hidden layer needs at least one unit, not {min(sizes)}")
+    _check_hidden(sizes)
     return sizes
+
+
+def _check_hidden(sizes: Sequence[int]) -> None:
+    for size in sizes:
+        if not 1 <= size <= MOST_UNITS:
+            raise InputError(f"a hidden layer has 1 to {MOST_UNITS} units, not {size}")

@@ -80,7 +80,8 @@ def fit(
         progress: called after each epoch with its number, from 1, and its loss.
 
     Raises:
-        InputError: no epochs, no batch, or a learning rate that is not positive and finite.
+        InputError: no epochs, no batch, a learning rate that is not positive and finite, or a
+            seed that does not fit into 64 bits.
 
     >>> from plie.data import xor
     >>> from plie.models import MLP
@@ -89,7 +90,7 @@ def fit(
     >>> len(history.loss), history.diverged
     (3, False)
     """
-    check_settings(epochs, lr, batch_size)
+    check_settings(epochs, lr, batch_size, seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     rows: list[tuple[float, float]] = []
     start = time.perf_counter()
@@ -104,7 +105,7 @@ def fit(
     return History(losses, accuracies, time.perf_counter() - start)
 
 
-def check_settings(epochs: int, lr: float, batch_size: int | None = None) -> None:
+def check_settings(epochs: int, lr: float, batch_size: int | None = None, seed: int = 0) -> None:
     """Refuse settings that cannot train anything."""
     if epochs < 1:
         raise InputError(f"training needs at least one epoch, not {epochs}")
@@ -112,6 +113,8 @@ def check_settings(epochs: int, lr: float, batch_size: int | None = None) -> Non
         raise InputError(f"the learning rate must be positive and finite, not {lr}")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"a batch needs at least one point, not {batch_size}")
+    if not -(2**63) <= seed < 2**64:
+        raise InputError(f"a seed is a whole number from -2^63 to 2^64 - 1, not {seed}")
 
 
 def _epoch(

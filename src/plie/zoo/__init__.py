@@ -12,7 +12,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 
-from plie.activation import USER, Activation, Parameter, validate
+from plie.activation import USER, Activation, Parameter, Source, validate
 from plie.errors import InputError, ParameterError, unknown
 
 
@@ -40,7 +40,7 @@ def _lookup() -> dict[str, Activation]:
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\s_\-]+", "", name).lower()
+    return re.sub(r"[\s_.\-]+", "", name).lower()
 
 
 def get(activation: str | Activation, **parameters: float) -> Activation:
@@ -49,9 +49,10 @@ def get(activation: str | Activation, **parameters: float) -> Activation:
     Args:
         activation: a name in any case, with or without ``_`` and ``-``; a spec such as
             ``"softplus:beta=10"``; or an `Activation`, which is returned as it is.
-        **parameters: values to set.
+        **parameters: values to set; they go before those of a spec.
 
     Raises:
+        InputError: if ``activation`` is neither text nor an `Activation`.
         UnknownNameError: with the nearest names there are.
         ParameterError: for an unknown parameter or one outside its range.
 
@@ -66,8 +67,7 @@ def get(activation: str | Activation, **parameters: float) -> Activation:
     row = _lookup().get(_key(name))
     if row is None:
         raise unknown("activation", name.strip(), _suggestable(name))
-    values = {**_settings(row, settings), **parameters}
-    return row.with_parameters(**values) if values else row
+    return get(get(row, **_settings(row, settings)), **parameters)
 
 
 def _suggestable(given: str) -> list[str]:
@@ -80,10 +80,11 @@ def _settings(row: Activation, text: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, number = (piece.strip() for piece in part.partition("="))
+        name = row.parameter(name).name
+        if name in values:
+            raise ParameterError(f"{row.name}: '{text.strip()}' sets {name} more than once")
         try:
-            values[row.parameter(name).name] = float(number)
-        except ParameterError:
-            raise
+            values[name] = float(number)
         except ValueError:
             raise ParameterError(
                 f"{row.name}: cannot read '{part}'; write {row.name}:{name}=NUMBER"
@@ -92,7 +93,11 @@ def _settings(row: Activation, text: str) -> dict[str, float]:
 
 
 def families() -> list[str]:
-    """The families of the zoo, sorted."""
+    """The families of the zoo, sorted.
+
+    >>> families()[:3]
+    ['exponential', 'gated', 'learnable']
+    """
     return sorted({row.family for row in rows().values()})
 
 
@@ -113,10 +118,16 @@ def names(
 
     Raises:
         UnknownNameError: for a family that does not exist.
+        InputError: for anything but text, True and False.
 
     >>> "relu" in names(smooth=False)
     True
     """
+    if not (family is None or isinstance(family, str)):
+        raise InputError(f"a family is named by text, not {type(family).__name__}")
+    for option in (smooth, monotonic, scalar):
+        if not (option is None or isinstance(option, bool)):
+            raise InputError(f"a filter is True, False or None, not {option!r}")
     if family is not None and family not in families():
         raise unknown("family", family, families())
     chosen = [r for r in rows().values() if family in (None, r.family)]
@@ -130,7 +141,13 @@ def names(
 
 
 def define(
-    formula: str, *, name: str = "custom", title: str = "", **parameters: float | Parameter
+    formula: str,
+    *,
+    name: str = "custom",
+    title: str = "",
+    year: int | None = None,
+    source: Source = USER,
+    **parameters: float | Parameter,
 ) -> Activation:
     """An activation of your own: it gets everything a row of the zoo has.
 
@@ -145,25 +162,40 @@ def define(
         formula: f(x) as text, at most 1000 characters.
         name: what to call it.
         title: its class name; by default the name in capitals.
+        year: of first publication.
+        source: the paper it is from, for `Activation.cite`.
         **parameters: default values, or `plie.Parameter` for learnable or bounded ones.
 
     Raises:
         FormulaError: if the text is not a formula, with the column.
         ParameterError: for a parameter that cannot be.
+        InputError: for a name, title, year or source of the wrong kind.
 
     >>> import torch
     >>> tanhexp = define("x*tanh(exp(alpha*x))", name="tanhexp", alpha=1.0)
     >>> tanhexp(torch.tensor([1.0]))
     tensor([0.9913])
     """
-    if not isinstance(name, str) or not name.strip():
-        raise InputError("an activation needs a name")
-    given = tuple(
-        value if isinstance(value, Parameter) else Parameter(key, value)
-        for key, value in parameters.items()
-    )
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InputError(f"an activation needs a name of printable text, not {name!r}")
+    if not isinstance(title, str) or not title.isprintable():
+        raise InputError(f"a title is printable text, not {title!r}")
+    if not (year is None or type(year) is int):
+        raise InputError(f"a year is a whole number, not {year!r}")
+    if not isinstance(source, Source):
+        raise InputError(f"a source is a plie.Source, not {type(source).__name__}")
+    given = tuple(_parameter(key, value) for key, value in parameters.items())
     title = title or "".join(word.capitalize() for word in re.split(r"\W+|_+", name)) or "Custom"
-    return validate(Activation(name, title, formula, given, source=USER))
+    own = Activation(name, title, formula, given, year=year, source=source)
+    return validate(own).with_parameters(**own.values)  # every number a plain Python number
+
+
+def _parameter(name: str, value: float | Parameter) -> Parameter:
+    if not isinstance(value, Parameter):
+        return Parameter(name, value)
+    if value.name != name:
+        raise ParameterError(f"parameter '{name}' is given one named '{value.name}'")
+    return value
 
 
 __all__ = ["define", "families", "get", "names", "rows"]

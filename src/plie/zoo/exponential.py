@@ -106,7 +106,7 @@ ROWS = (
         year=2020,
         source=_DENDRITE,
         aliases=("apical_dendrite",),
-        note="Follows the authors' released code, which has no offset in the exponent.",
+        note="Formula and default of the authors' code, which has no offset in the exponent.",
     ),
     Activation(
         name="diff_elu",
@@ -147,6 +147,9 @@ ROWS = (
         year=2020,
         source=_DENDRITE,
         aliases=("lada",),
-        note="Follows the authors' released code, which has no offset in the exponent.",
+        note=(
+            "Follows the authors' code, which has no offset in the exponent. alpha is that of "
+            "their LeNet; their multi-layer perceptrons have 0.1."
+        ),
     ),
 )

@@ -365,7 +365,10 @@ ROWS = (
             _BISWAS,
             where="IEEE Access 9, 2021",
         ),
-        note="The paper writes log(1 + exp(x)*tanh(delta*x)), which is the same function.",
+        note=(
+            "The paper writes log(1 + exp(x)*tanh(delta*x)), which is the same function; the "
+            "default could not be checked against it."
+        ),
     ),
     Activation(
         name="sinlu",

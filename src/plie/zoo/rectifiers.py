@@ -337,6 +337,7 @@ ROWS = (
             doi="10.1016/j.eswa.2019.01.066",
         ),
         aliases=("disrelu", "drelu"),
+        note="The default could not be checked against the paper.",
     ),
     Activation(
         name="dual_line",

@@ -61,7 +61,7 @@ ROWS = (
             "David E. Rumelhart, Geoffrey E. Hinton, Ronald J. Williams",
             doi="10.1038/323533a0",
         ),
-        aliases=("logistic", "logsig"),
+        aliases=("logistic", "logistic_sigmoid", "logsig"),
     ),
     Activation(
         name="lecun_tanh",
@@ -268,6 +268,7 @@ ROWS = (
         family="sigmoid",
         year=2016,
         source=_REVISE,
+        aliases=("penalised_tanh",),
     ),
     Activation(
         name="scaled_sigmoid",
@@ -355,6 +356,7 @@ ROWS = (
             "Matthew D. Klimek, Maxim Perelstein",
             arxiv="1810.11509",
         ),
+        note="The default could not be checked against the paper.",
         aliases=("softclip",),
     ),
     Activation(
@@ -491,6 +493,7 @@ ROWS = (
         family="sigmoid",
         year=2024,
         source=_SURVEY,
+        note="First published, in Turkish, in 2022: DOI 10.17798/bitlisfen.990508.",
     ),
     Activation(
         name="tsilu",

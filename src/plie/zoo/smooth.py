@@ -22,7 +22,7 @@ _PFLU = Source(
 )
 _SECHSIG = Source(
     "αSechSig and αTanhSig: two novel non-monotonic activation functions",
-    "Cemil Közkurt, Serhat Kiliçarslan, Selim Baş, Abdullah Elen",
+    "Cemil Közkurt, Serhat Kiliçarslan, Selçuk Baş, Abdullah Elen",
     doi="10.1007/s00500-023-09279-2",
 )
 _SURVEY = Source(
@@ -129,6 +129,7 @@ ROWS = (
             "Eric Alcaide",
             arxiv="1801.07145",
         ),
+        note="The paper tries beta from 1 to 2 and libraries differ; the default is chosen here.",
     ),
     Activation(
         name="softplus_linear_unit",
@@ -434,7 +435,7 @@ ROWS = (
         source=Source(
             "An Efficient Asymmetric Nonlinear Activation Function for Deep Neural Networks",
             "Enhui Chai, Wei Yu, Tianxiang Cui, Jianfeng Ren, Shusheng Ding",
-            where="Symmetry 14(5), 1027, 2022",
+            doi="10.3390/sym14051027",
         ),
     ),
     Activation(

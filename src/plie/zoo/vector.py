@@ -8,22 +8,6 @@ DIM = Parameter("dim", -1, integer=True)
 
 ROWS = (
     Activation(
-        name="softmax",
-        title="Softmax",
-        formula="exp(x_i) / sum_j exp(x_j)",
-        parameters=(DIM,),
-        family="vector",
-        year=1989,
-        source=Source(
-            "Probabilistic Interpretation of Feedforward Classification Network Outputs, with "
-            "Relationships to Statistical Pattern Recognition",
-            "John S. Bridle",
-            doi="10.1007/978-3-642-76153-9_28",
-            where="Neurocomputing, NATO ASI Series 68, 1990",
-        ),
-        vector=VectorRule(vector.softmax, r"\frac{e^{x_i}}{\sum_j e^{x_j}}"),
-    ),
-    Activation(
         name="log_softmax",
         title="LogSoftmax",
         formula="x_i - log(sum_j exp(x_j))",
@@ -41,18 +25,20 @@ ROWS = (
         vector=VectorRule(vector.log_softmax, r"x_i - \ln \sum_j e^{x_j}"),
     ),
     Activation(
-        name="softmin",
-        title="Softmin",
-        formula="exp(-x_i) / sum_j exp(-x_j)",
+        name="softmax",
+        title="Softmax",
+        formula="exp(x_i) / sum_j exp(x_j)",
         parameters=(DIM,),
         family="vector",
-        year=2016,
+        year=1989,
         source=Source(
-            "PyTorch documentation: torch.nn.Softmin",
-            "PyTorch contributors",
-            url="https://pytorch.org/docs/stable/generated/torch.nn.Softmin.html",
+            "Probabilistic Interpretation of Feedforward Classification Network Outputs, with "
+            "Relationships to Statistical Pattern Recognition",
+            "John S. Bridle",
+            doi="10.1007/978-3-642-76153-9_28",
+            where="Neurocomputing, NATO ASI Series 68, 1990",
         ),
-        vector=VectorRule(vector.softmin, r"\frac{e^{-x_i}}{\sum_j e^{-x_j}}"),
+        vector=VectorRule(vector.softmax, r"\frac{e^{x_i}}{\sum_j e^{x_j}}"),
     ),
     Activation(
         name="maxout",
@@ -82,6 +68,20 @@ ROWS = (
             arxiv="1603.05201",
         ),
         vector=VectorRule(vector.crelu, r"[\max(x, 0), \max(-x, 0)]"),
+    ),
+    Activation(
+        name="softmin",
+        title="Softmin",
+        formula="exp(-x_i) / sum_j exp(-x_j)",
+        parameters=(DIM,),
+        family="vector",
+        year=2016,
+        source=Source(
+            "PyTorch documentation: torch.nn.Softmin",
+            "PyTorch contributors",
+            url="https://pytorch.org/docs/stable/generated/torch.nn.Softmin.html",
+        ),
+        vector=VectorRule(vector.softmin, r"\frac{e^{-x_i}}{\sum_j e^{-x_j}}"),
     ),
     Activation(
         name="sparsemax",
@@ -140,7 +140,7 @@ ROWS = (
             "Ben Peters, Vlad Niculae, André F. T. Martins",
             arxiv="1905.05702",
         ),
-        aliases=("entmax", "entmax_1.5"),
+        aliases=("entmax",),
         vector=VectorRule(vector.entmax15, r"\max(x_i/2 - \tau(x), 0)^2, \quad \sum_i = 1"),
     ),
 )
