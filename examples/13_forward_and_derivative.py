@@ -26,5 +26,6 @@ for name in NAMES:
         print(f"{activation.label}: f′ is continuous and at most {facts.lipschitz:.4f}")
 
 # %%
+FOLDER.mkdir(parents=True, exist_ok=True)
 figure = curves(NAMES)
 print(f"figure: {save(figure, FOLDER / '13_forward_and_derivative.png')}")

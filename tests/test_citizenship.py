@@ -89,8 +89,9 @@ def test_dtype_and_device_are_kept(row):
         for ghost in (x.to("meta"), x[:0].to("meta"), x[0, 0, 0, 0].to("meta")):
             assert kind(row(ghost)) == kind(torch.sigmoid(ghost)), dtype
         before = x.clone()
-        row(x)
-        row.derivative(x)
+        for real in (x, x[0, 0, 0, 0]):
+            assert kind(row(real)) == kind(torch.sigmoid(real)), dtype
+            assert kind(row.derivative(real)) == kind(torch.sigmoid(real)), dtype
         assert torch.equal(x, before), f"{dtype}: the input was modified"
     learned = row.module(learnable=True, device="meta").eval()
     assert kind(learned(BASE.to("meta"))) == kind(BASE.to("meta"))
@@ -147,6 +148,28 @@ def test_function_transforms(row):
     assert_close(torch.func.jacrev(torch.func.jacfwd(row))(x).sum((1, 2)), bend)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["prelu", "pelu", "rational"])
+def test_ensembles(name, channels):
+    """Layers of one kind evaluated at once: parameters mapped over, inputs mapped or shared."""
+    layers = [moved(plie.get(name).module(channels, learnable=True)) for _ in range(4)]
+    with torch.no_grad():
+        for i, layer in enumerate(layers):
+            for p in layer.parameters():
+                p += 0.1 * i
+    stacked, _ = torch.func.stack_module_state(layers)
+
+    def call(state, x):
+        return torch.func.functional_call(layers[0], state, (x,))
+
+    x = torch.randn(4, 2, 3, 5)
+    own = torch.func.vmap(call)(stacked, x)
+    shared = torch.func.vmap(call, (0, None))(stacked, x[0])
+    for i, layer in enumerate(layers):
+        assert_close(own[i], layer(x[i]))
+        assert_close(shared[i], layer(x[0]))
+
+
 # --- compilers --------------------------------------------------------------------------------
 
 
@@ -184,8 +207,12 @@ def compile_and_compare(names, backend, rounding=0.0):
         leaf = x.clone().requires_grad_()
         outputs = f(leaf)
         grads = [torch.autograd.grad(y.sum(), leaf, retain_graph=True)[0] for y in outputs]
-        results.append([*outputs, *grads])
-    for name, eager, fast in zip([*names, *names], *results, strict=True):
+        total = torch.stack([y.sum() for y in outputs]).sum()
+        parameters = list(layers.parameters())
+        learned = torch.autograd.grad(total, parameters) if parameters else ()
+        results.append([*outputs, *grads, *learned])
+    owners = [*names, *names, *(name for name, _ in layers.named_parameters())]
+    for name, eager, fast in zip(owners, *results, strict=True):
         assert kind(eager) == kind(fast), name
         assert_close(fast, eager, rtol=rounding, atol=rounding, equal_nan=True, msg=name)
 

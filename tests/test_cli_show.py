@@ -1,6 +1,7 @@
 """`plie list`, `show`, `plot`, `cite` and `python -m plie` as typed."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -49,6 +50,16 @@ def test_show_takes_a_formula(capsys):
     assert "−0.35329 at x = −1.0789" in out
 
 
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [("-x*exp(-x*x)", "f(x) = -x*exp(-x*x)"), ("x if x > 0 else 0", "jumps from 0 to 1")],
+)
+def test_a_formula_may_begin_with_a_minus_and_lack_operators(capsys, formula, said):
+    code, out, err = run(capsys, "show", formula)
+    assert (code, err) == (0, "")
+    assert said in out
+
+
 def test_plot_prints_the_path(capsys, tmp_path):
     path = tmp_path / "figure.svg"
     words = ("relu", "x*sin(x)", "--span", "-3,3", "--size", "6,3", "--dark", "--no-derivative")
@@ -73,7 +84,9 @@ def test_cite(capsys):
         (("show", "x*nope(x)"), "unknown function 'nope'"),
         (("show", "leaky_relu:slope=1"), "leaky_relu: unknown parameter 'slope'"),
         (("plot", "relu", "-o", "figure.jpg"), "one of .png, .svg, .pdf"),
+        (("plot", "relu", "-o", "new/figure.png"), "there is no folder 'new'"),
         (("plot", "relu", "--span", "3"), "--span takes two numbers"),
+        (("show", "maxout:pool=inf"), "maxout: pool=inf is not allowed"),
         (("plot", "softmax"), "whole vectors"),
         (("list", "--family", "nope"), "unknown family 'nope'"),
         (("cite", "x*x + 1"), "has no source to cite"),
@@ -101,7 +114,15 @@ def test_the_page_counts_the_zoo_and_fits(capsys, monkeypatch):
         assert command in out
 
 
-def test_the_page_works_where_no_letter_beyond_ascii_can_be_printed():
-    environment = {"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": ":".join(sys.path)}
-    found = subprocess.run([sys.executable, "-m", "plie"], env=environment, capture_output=True)
+@pytest.mark.parametrize(
+    "words", ["", "cite selu", "list --family shrinkage --json", "study xor --epochs 1 -o ."]
+)
+def test_it_works_where_no_letter_beyond_ascii_can_be_printed(tmp_path, words):
+    environment = {
+        **os.environ,
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-m", "plie", *words.split()]
+    found = subprocess.run(command, env=environment, capture_output=True, cwd=tmp_path)
     assert found.returncode == 0, found.stderr.decode()

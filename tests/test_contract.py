@@ -2,6 +2,7 @@
 
 import math
 import struct
+import zlib
 
 import numpy as np
 import oracle
@@ -11,14 +12,11 @@ from mpmath import mp, mpf
 
 import plie
 from plie import zoo
+from plie.atoms import ATOMS
 
 SCALAR = plie.names(scalar=True)
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 INF = math.inf
-
-# Until compiled tables replace it, evaluation is by float64 operations on the formula. Beside
-# 2 ulp of float32 the bound therefore allows what float64 loses where a formula cancels.
-CANCELLATION = 2.0**-42
 
 
 @pytest.fixture(params=SCALAR)
@@ -47,25 +45,37 @@ def ulp32(value: float) -> float:
     return float(np.spacing(np.float32(abs(value)))) if abs(value) < 3e38 else INF
 
 
-def assert_close(row, points, got, true, what):
-    for x, y, t in zip(points, got.tolist(), true, strict=True):
-        t = float(t)
-        scale = max(1.0, abs(x)) * max(1.0, min(row.facts.lipschitz, 1e3))
-        allowed = 2 * ulp32(t) + CANCELLATION * scale
-        assert abs(y - t) <= allowed or y == t, f"{row.name}: {what} at {x!r} is {y!r}, not {t!r}"
+def assert_close(row, f, points, got, what):
+    """Within 2 ulp: in decaying tails too, where absolute errors hide. Only right at a root
+    other than 0 half a unit of what |f| is around it will do."""
+    for x, y in zip(points, got.tolist(), strict=True):
+        t = float(f(x))
+        if y == t or abs(y - t) <= 2 * ulp32(t):
+            continue
+        allowed = 2.0**-24 * local_scale(f, x, t)
+        assert abs(y - t) <= allowed, f"{row.name}: {what} at {x!r} is {y!r}, not {t!r}"
+
+
+def local_scale(f, x, t) -> float:
+    """The largest |f| around x if there is a root; m·|f| near an m-fold root at 0; else 0."""
+    around = [float(f(x * (1 + k / 64))) for k in range(-16, 17)]
+    largest = max(map(abs, around))
+    if min(around) < 0 < max(around) or abs(t) < 1e-3 * largest:
+        return largest
+    order = math.log(abs(around[-1] / t), 1.25) if t else 0.0
+    return order * abs(t) if abs(x) < 1 and abs(order - round(order)) < 0.2 else 0.0
 
 
 def test_values_match_fifty_digits(row):
     points = off_kinks(row, sample())
-    f = truth(row)
-    assert_close(row, points, row(torch.tensor(points)), [f(x) for x in points], "f")
+    assert_close(row, truth(row), points, row(torch.tensor(points)), "f")
 
 
 def test_derivative_matches_fifty_digits(row):
     points = off_kinks(row, sample())
     f = truth(row)
     got = row.derivative(torch.tensor(points))
-    assert_close(row, points, got, [oracle.slope(f, x) for x in points], "f′")
+    assert_close(row, lambda x: oracle.slope(f, x), points, got, "f′")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -75,9 +85,8 @@ def test_sixteen_bits_are_correctly_rounded(row, dtype):
     got = row(torch.tensor(points, dtype=dtype)).double().tolist()
     for x, y in zip(points, got, strict=True):
         t = f(x)
-        nearest = rounded(t, dtype)
-        slack = CANCELLATION * max(1.0, abs(x))
-        assert y in {nearest, rounded(t + slack, dtype), rounded(t - slack, dtype)}, (x, y, nearest)
+        slack = abs(t) * mpf(2) ** -48  # what float64 may lose, if only the true value is a tie
+        assert y in {rounded(t + slack, dtype), rounded(t - slack, dtype)}, (x, y, float(t))
 
 
 def rounded(value, dtype) -> float:
@@ -91,6 +100,22 @@ def rounded(value, dtype) -> float:
     units = mp.nint(mp.ldexp(value, -exponent))
     result = float(mp.ldexp(units, exponent))
     return math.copysign(INF, result) if abs(result) > largest * 1.0001 else result
+
+
+def test_float64_beyond_the_range_of_float32(row):
+    if row.name == "siren":
+        pytest.skip("its 30·x is rounded, and of so large a phase no digit may be lost")
+    points = [side * far for far in (1e45, 1e100, 1e300) for side in (-1, 1)]
+    f = truth(row)
+    for x, y in zip(points, row(torch.tensor(points, dtype=torch.float64)).tolist(), strict=True):
+        t = float(f(x))
+        assert math.isclose(y, t, rel_tol=1e-9, abs_tol=1e-12), f"{x}: {y}, not {t}"
+
+
+def test_where_a_formula_overflows_its_asymptote_goes_on():
+    f, x = plie.define("log(1 + exp(x)) + 3"), torch.tensor([700.0, 800.0, 1e30])
+    assert f(x).tolist() == (x + 3).tolist()
+    assert f.derivative(x).tolist() == [1, 1, 1]
 
 
 EXTREMES = [0.0, -0.0, 1e-45, -1e-45, 1e-38, -1e-38, 1e30, -1e30, 1e38, -1e38]
@@ -161,6 +186,14 @@ def true_limit(f, side, order):
         return None
 
 
+@pytest.mark.parametrize("name", [name for name in SCALAR if plie.get(name).parameters])
+def test_learned_parameters_change_nothing_far_out(name):
+    row = plie.get(name)
+    x = torch.tensor([*EXTREMES, 300, -300, 3e4, -3e4, INF, -INF])
+    learned = row.module(learnable=True).eval()(x).detach()
+    torch.testing.assert_close(learned, row(x), rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_nan_stays_nan(row, dtype):
     x = torch.tensor([math.nan, 1.0], dtype=dtype, requires_grad=True)
@@ -172,7 +205,7 @@ def test_nan_stays_nan(row, dtype):
 
 def test_seventy_random_bit_patterns_are_not_nan(row):
     """Any float32 whatever: NaN only where the formula itself has no real value."""
-    rng = np.random.default_rng(abs(hash(row.formula)) % 2**32)
+    rng = np.random.default_rng(zlib.crc32(row.formula.encode()))
     bits = rng.integers(0, 2**32, 70, dtype=np.uint32)
     points = [v for v in (struct.unpack("f", struct.pack("I", int(b)))[0] for b in bits) if v == v]
     y = row(torch.tensor(points))
@@ -180,6 +213,26 @@ def test_seventy_random_bit_patterns_are_not_nan(row):
     for point, value in zip(points, y.tolist(), strict=True):
         if math.isnan(value):
             assert mp.isnan(f(point)), f"{row.name} is NaN at {point!r}"
+
+
+# --- the functions that formulas are made of --------------------------------------------------
+
+BETWEEN = {"asin": 1, "acos": 1, "atanh": 1}
+FROM = {"log": 0, "sqrt": 0, "acosh": 1, "log1p": -1, "log1pmx": -1}
+ONE_ARGUMENT = sorted(set(ATOMS) - {"bessel", "pow"})
+
+
+@pytest.mark.parametrize("name", ONE_ARGUMENT)
+def test_every_function_and_its_derivative(name):
+    """Those too that no row of the zoo happens to use."""
+    points = (-6.2, -1.7, -0.4, -1e-5, 1e-5, 0.3, 0.6, 1.4, 7.1)
+    points = [x for x in points if abs(x) < BETWEEN.get(name, 9) and x > FROM.get(name, -9)]
+    own, f = plie.define(f"{name}(x)"), oracle.function(f"{name}(x)", {})
+    x = torch.tensor(points, dtype=torch.float64)
+    true, slopes = ([float(g(p)) for p in points] for g in (f, lambda p: oracle.slope(f, p)))
+    assert own(x).tolist() == pytest.approx(true, rel=1e-12, abs=0)
+    assert own.derivative(x).tolist() == pytest.approx(slopes, rel=1e-12, abs=1e-30)
+    assert [float(own.reference(p, 20)) for p in points] == pytest.approx(true, rel=1e-15, abs=0)
 
 
 # --- agreement with torch's own functions -----------------------------------------------------

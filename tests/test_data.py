@@ -45,12 +45,18 @@ def test_xor_is_seeded_and_leaves_global_state_alone():
     assert torch.equal(state, torch.get_rng_state())
     assert torch.equal(first.features, same.features)
     assert not torch.equal(first.features, other.features)
+    assert torch.equal(load("xor", seed=2).features, other.features)
 
 
 @pytest.mark.parametrize(("n", "wrong"), [(3, 0.01), (750, 0.0), (750, 0.5), (750, math.nan)])
 def test_impossible_xor_is_refused(n, wrong):
     with pytest.raises(InputError):
         xor(n, wrong=wrong)
+
+
+def test_smallest_xor_has_one_point_a_blob():
+    quadrants = {tuple(point) for point in xor(4, wrong=1e-9).features.sign().tolist()}
+    assert len(quadrants) == 4
 
 
 def test_read_csv(tmp_path):
@@ -73,6 +79,7 @@ BAD = {
     "missing class": ("a,c\n1,x\n2,\n3,\n", "c", "column 'c' has no value in 2 rows"),
     "text": ("a,b,c\n1,one,x\n2,two,y\n", "c", "feature column 'b' is not numeric: it holds 'one'"),
     "infinite": ("a,c\n1,x\n1e300,y\n", "c", "too large"),
+    "semicolons": ("a;c\n1;x\n2;y\n", "c", "separated by semicolons"),
     "one class": ("a,c\n1,x\n2,x\n", "c", "one class only"),
     "decimals": ("a,c\n1,0.5\n2,0.7\n", "c", "decimal numbers"),
     "no features": ("c\nx\ny\n", "c", "no feature columns"),
@@ -98,6 +105,8 @@ def test_missing_file_suggests_its_neighbour(tmp_path):
         load(tmp_path / "point.csv", "c")
     with pytest.raises(InputError, match="no folder"):
         load(tmp_path / "nowhere" / "point.csv", "c")
+    with pytest.raises(InputError, match=r"no file 'POINTS\.CSV'"):
+        load("POINTS.CSV", "c")
     with pytest.raises(InputError, match="it is a folder"):
         load(tmp_path, "c")
 
@@ -119,6 +128,9 @@ def test_unknown_data_set_suggests():
 def test_standardised(tmp_path):
     data = read_csv(write(tmp_path, "a,b,c\n1,10,x\n3,30,y\n"), "c").standardised()
     assert data.features.tolist() == [[-1, -1], [1, 1]]
+    rows = "".join(f"{10**6 + i},{i % 2}\n" for i in range(1000))  # far from zero
+    far = read_csv(write(tmp_path, f"a,c\n{rows}"), "c").standardised().features
+    torch.testing.assert_close(far[[0, -1], 0], torch.tensor([-1.7303185, 1.7303185]))
     flat = read_csv(write(tmp_path, "a,c\n1,x\n1,y\n"), "c")
     with pytest.raises(InputError, match="feature 'a'"):
         flat.standardised()

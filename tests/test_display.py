@@ -56,6 +56,11 @@ def test_jupyter_gets_formula_curves_facts_parameters_and_source():
     assert "x &amp; \\text{if }" in plie.get("leaky_relu")._repr_html_()
 
 
+def test_tables_are_read_from_the_left_in_jupyter_too():
+    # JupyterLab's `:not(.jp-RenderedMarkdown).jp-RenderedHTMLCommon td` has two classes
+    assert ".plie.plie td { text-align: left" in display.html(plie.get("gelu"))
+
+
 def test_the_picture_takes_the_colours_of_the_page():
     drawn = display.svg(plie.get("gelu"))
     assert drawn.startswith("<svg")
@@ -115,11 +120,14 @@ def test_the_sketch_of_relu_is_right():
 
 def test_table_has_a_row_each_and_fits():
     names = [*plie.names(family="shrinkage"), "pau", "softmax"]
-    for width in (80, 120, 200):
+    names.append(max(plie.names(), key=len))
+    for width in (40, 60, 80, 120, 200):
         lines = printed(listing.table(names, width), width).splitlines()
         assert len(lines) == 2 + len(names)
         assert max(map(len, lines)) <= width
         assert "…" not in lines[0]
+        assert ("range" in lines[0]) == (width > 40)
+        assert all(line.startswith(f"{name} ") for name, line in zip(names, lines[2:], strict=True))
     assert "C∞" in printed(listing.table(["gelu"]))
     assert printed(listing.table([])).count("name") == 1
 

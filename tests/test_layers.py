@@ -144,8 +144,10 @@ def test_the_definition_says_what_is_learned():
         assert list(row.module(learnable=[first]).state_dict()) == [first], name
     with pytest.raises(plie.ParameterError, match="elu: unknown parameter 'beta'"):
         plie.get("elu").module(learnable="beta")
-    with pytest.raises(plie.ParameterError, match="num_parameters must be at least 1, not 0"):
+    with pytest.raises(plie.ParameterError, match="whole number of at least 1, not 0"):
         plie.get("elu").module(0)
+    with pytest.raises(plie.ParameterError, match=r"whole number of at least 1, not 1\.5"):
+        plie.get("elu").module(1.5)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5)], ids=str)
@@ -170,6 +172,11 @@ def test_one_value_per_channel(name, shape):
         assert_close(alone, row.with_parameters(**values)(x[:, channel]), rtol=1e-9, atol=1e-9)
         for key, p in single.named_parameters():
             assert_close(layer.get_parameter(key).grad[channel], p.grad[0], msg=f"{key}: {channel}")
+
+
+def test_a_whole_number_is_learned_like_any_other():
+    row = plie.define("a*x", name="line", a=Parameter("a", 2, learnable=True))
+    assert row.module()(torch.ones(1)).tolist() == [2.0]
 
 
 def test_channels_must_fit():
@@ -259,6 +266,11 @@ def test_training_brings_a_parameter_back():
         (layer(x) - plie.get("pelu", a=1.5, b=1.5)(x)).square().mean().backward()
         optimiser.step()
     assert layer.a > 1
+
+
+def test_a_parameter_is_given_by_its_own_name():
+    with pytest.raises(plie.ParameterError, match="parameter 'a' is given one named 'b'"):
+        plie.define("b*x", a=Parameter("b", 1.0))
 
 
 # --- at random --------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from torch import nn
 
 import plie
 from plie.errors import DTypeError, InputError, UnknownNameError
-from plie.models import MLP, LogisticRegression, collapse, evaluating
-from plie.source import activation_source, spec
+from plie.models import MLP, LogisticRegression, collapse, evaluating, is_linear
+from plie.source import activation_source, definition, spec
 
 
 def by_hand(*sizes):
@@ -81,6 +81,39 @@ def test_torch_class_is_used_only_for_the_same_function():
     assert spec(plie.get("leaky_relu", negative_slope=0.25)) == "leaky_relu:negative_slope=0.25"
 
 
+@pytest.mark.parametrize("title", ["Module", "Sequential", "Flatten", "Softmax2d", "Parameter"])
+def test_other_names_of_torch_are_free_for_a_title(title):
+    mine = plie.define("x*x", name="mine", title=title)
+    assert activation_source(mine) == "plie.define('x*x', name='mine').module()"
+
+
+def test_a_function_that_differs_far_out_is_another():
+    clipped = plie.define("clip(x, 0, 100)", name="relu", title="ReLU")
+    assert activation_source(clipped).startswith("plie.define")
+
+
+def test_a_definition_keeps_what_is_known_of_its_parameters():
+    bounded = plie.Parameter("a", 0.5, learnable=True, low=0, high=1, exclusive=True)
+    mine = plie.define("a*x*x + b", name="mine", a=bounded, b=2)
+    assert eval(definition(mine)) == mine
+
+
+@pytest.mark.parametrize(
+    ("activation", "linear"),
+    [
+        (plie.define("x + 0"), True),
+        ("leaky_relu:negative_slope=1", True),
+        ("prelu:weight=1", False),
+        (plie.define("a*x", a=1.0), True),
+        (plie.define("a*x", a=plie.Parameter("a", 1.0, learnable=True)), False),
+        ("relu", False),
+    ],
+    ids=str,
+)
+def test_an_identity_is_known_however_it_is_written(activation, linear):
+    assert is_linear(MLP(2, [3], 2, activation)) == linear
+
+
 def test_predict_proba_is_apart_from_training():
     network = MLP(2, [4], 3)
     network.layers[1].eval()
@@ -101,6 +134,8 @@ def test_single_logit_gives_a_sigmoid():
 def test_modes_are_restored_after_an_error():
     network = nn.Dropout()
 
+    with evaluating(network):
+        assert not network.training
     with pytest.raises(KeyError), evaluating(network):
         raise KeyError
     assert network.training
@@ -110,11 +145,16 @@ def test_modes_are_restored_after_an_error():
 def test_one_activation_per_layer():
     network = MLP(2, [4, 4], 2, ["tanh", plie.get("relu")])
     assert [act.name for act in network.activations] == ["tanh", "relu"]
+    assert [layer.activation.name for layer in network.layers[1::2]] == ["tanh", "relu"]
+    assert len(list(MLP(2, [4, 4], 2, "prelu").parameters())) == 8  # each layer learns its own
 
 
 @pytest.mark.parametrize("depth", [1, 3])
 def test_collapse_is_exact(depth):
     network = MLP(4, [30] * depth, 3, "identity").double()
+    with torch.no_grad():
+        for p in network.parameters():
+            p *= 1 / 3  # no longer a float32 number
     x = torch.randn(50, 4, dtype=torch.float64)
     state = torch.get_rng_state()
     one = collapse(network)
@@ -141,8 +181,10 @@ def test_logistic_regression_is_one_layer():
     [
         ((0, [4], 2), InputError, "not 0"),
         ((2, [4.5], 2), InputError, "not 4.5"),
+        ((2, [True], 2), InputError, "not True"),
         ((2, [4], 2, ["relu", "relu"]), InputError, "2 activations given for 1"),
         ((2, [4], 2, "softmax"), InputError, "function of a vector"),
+        ((2, [4], 2, nn.ReLU()), InputError, "named by text, not ReLU"),
         ((2, [4], 2, "rleu"), UnknownNameError, "did you mean"),
     ],
 )
@@ -155,7 +197,10 @@ def test_bad_inputs_are_refused():
     network = MLP(2, [4], 2)
     with pytest.raises(DTypeError, match="int64"):
         network(torch.ones(3, 2, dtype=torch.int64))
-    with pytest.raises(InputError, match="2 features"):
-        network(torch.ones(3, 5))
+    with pytest.raises(DTypeError, match="not list"):
+        network([[1.0, 2.0]])
+    for shape in ((3, 5), ()):
+        with pytest.raises(InputError, match="2 features"):
+            network(torch.ones(shape))
     with pytest.raises(InputError, match="unknown style"):
         network.to_source("keras")

@@ -1,6 +1,7 @@
 """Curves as data, and the figures and files made of them."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -104,8 +105,7 @@ def test_a_name_is_never_read_as_mathematics():
 def test_files_are_what_their_suffix_says_and_always_the_same(tmp_path, suffix):
     start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
     first, second = (
-        save(curves("relu"), tmp_path / folder / f"figure{suffix}").read_bytes()
-        for folder in ("a", "b")
+        save(curves("relu"), tmp_path / f"{name}{suffix}").read_bytes() for name in "ab"
     )
     assert first == second
     assert first.startswith(start)
@@ -123,10 +123,20 @@ def test_files_are_what_their_suffix_says_and_always_the_same(tmp_path, suffix):
         (lambda _: curves("gelu", size=(0, 3)), "2 to 100 inches"),
         (lambda tmp: save(curves("gelu"), tmp / "a.jpg"), r"one of \.png, \.svg, \.pdf"),
         (lambda tmp: save(curves("gelu"), tmp / "a"), r"one of \.png, \.svg, \.pdf"),
-        (lambda tmp: save(curves("gelu"), tmp / "file" / "a.png"), "cannot write '.*a.png'"),
+        (lambda tmp: save(curves("gelu"), tmp / "file" / "a.png"), "there is no folder '.*file'"),
+        (lambda tmp: save(curves("gelu"), tmp / "new" / "a.png"), "there is no folder '.*new'"),
+        (lambda tmp: save(curves("gelu"), tmp / "folder.png"), r"cannot write '.*folder\.png': "),
     ],
 )
 def test_mistakes_are_named(tmp_path, call, sentence):
     (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
     with pytest.raises(plie.PlieError, match=sentence):
         call(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+def test_a_notebook_shows_the_picture_and_not_its_size():
+    figure = curves("relu", theme="dark")
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert pickle.loads(pickle.dumps(figure))._repr_png_() == figure._repr_png_()

@@ -3,18 +3,23 @@
 import json
 import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import plie
 from plie import study as studies
-from plie.boundary import best_line, evaluate, straightness
+from plie.activation import Parameter
+from plie.boundary import _line_fit, best_line, evaluate, straightness
 from plie.data import Dataset, xor
 from plie.errors import InputError, UnknownNameError
+from plie.models import MLP
 from plie.report import describe, headline, verdict
 from plie.study import fingerprint, parse_hidden, run
+from plie.train import fit
 
 
 class Circle(nn.Module):
@@ -23,6 +28,11 @@ class Circle(nn.Module):
     def forward(self, x):
         inside = 1 - x.square().sum(dim=1)
         return torch.stack([inside, torch.zeros_like(inside)], dim=1)
+
+
+class Diverged(Circle):
+    def forward(self, x):
+        return super().forward(x) * math.nan
 
 
 class Nowhere(Circle):
@@ -82,12 +92,41 @@ def test_linear_boundaries_are_straight_and_bent_ones_are_not(study):
     assert rows["MLP, relu"].straightness.deviation > 0.5
 
 
+def test_results_are_those_of_the_trained_network(study):
+    for result, model in zip(study.results, study.models, strict=True):
+        with torch.no_grad():
+            logits = model(study.data.features)
+        right = (logits.argmax(1) == study.data.labels).double().mean()
+        assert result.accuracy == pytest.approx(right.item())
+        loss = nn.functional.cross_entropy(logits, study.data.labels)
+        assert result.loss == pytest.approx(loss.item())
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert [r.parameters for r in study.results] == [6, 252, 252, 252]
+
+
+def test_random_activations_follow_the_seed(no_report, tmp_path):
+    data = xor(40)
+    found = run(data, ["rrelu"], epochs=3, seed=5, folder=tmp_path)
+    torch.manual_seed(5)
+    model = MLP(2, [50], 2, "rrelu")
+    assert found.results[2].losses == fit(model, data.features, data.labels, epochs=3, seed=5).loss
+
+
 def test_linear_network_is_one_map(study):
     one = by_label(study)["MLP, identity"].collapse
     assert one.difference < 1e-13
     assert one.difference32 < 1e-5
     assert np.shape(one.weight) == (2, 2)
     assert by_label(study)["MLP, relu"].collapse is None
+
+
+def test_how_far_a_network_is_from_one_map_has_no_sign(study, monkeypatch):
+    below = nn.Linear(2, 2, dtype=torch.float64).requires_grad_(False)
+    below.weight[:], below.bias[:] = 0, -1e3
+    monkeypatch.setattr(studies, "collapse", lambda model: below)
+    found = studies.measure_collapse(study.models[1], study.data)
+    assert found.difference == pytest.approx(1e3, rel=0.1)
+    assert found.difference32 == pytest.approx(1e3, rel=0.1)
 
 
 def test_circle_is_as_far_from_straight_as_can_be():
@@ -101,6 +140,7 @@ def test_circle_is_as_far_from_straight_as_can_be():
     ("model", "data", "reason"),
     [
         (Nowhere(), square(), "no boundary in view"),
+        (Diverged(), square(), "the network diverged"),
         (Circle(), square(classes=3), "not defined for 3 classes"),
         (Circle(), square(features=3), "needs two features, not 3"),
     ],
@@ -119,6 +159,33 @@ def test_single_logit_has_the_same_boundary():
     assert straightness(Single(), square()).r2 == pytest.approx(1)
     # rows are the second feature: the margin varies along a row only
     assert np.ptp(field.margin, axis=0).max() == 0
+    right = field.x > 0.25
+    assert ((field.probability[..., 1] > 0.5) == right).all()
+    assert ((field.margin > 0) == right).all()
+
+
+def test_boundary_is_looked_for_a_little_beyond_the_data():
+    data = square()
+    low, high = data.features.amin(0), data.features.amax(0)
+    pad = 0.08 * (high - low)
+    left, bottom, right, top = *(low - pad).tolist(), *(high + pad).tolist()
+    assert evaluate(Circle(), data, 5).extent == pytest.approx((left, right, bottom, top))
+
+
+def test_boundary_is_that_of_evaluation():
+    model = nn.Sequential(nn.Dropout(), nn.Linear(2, 2))
+    one, two = (evaluate(model, square(), 21).margin for _ in range(2))
+    assert np.array_equal(one, two)
+    assert model.training
+
+
+def test_every_stretch_of_contour_counts_by_its_length():
+    """However finely one of two sides is cut into points, the corner stays the same."""
+    side, other = [(0.0, 0.0), (2.0, 0.0)], [(2.0, 0.0), (2.0, 1.0)]
+    finely = np.linspace(*side, 50)
+    coarse, fine = (_line_fit([np.array(a), np.array(other)]) for a in (side, finely))
+    assert (fine.r2, fine.deviation) == pytest.approx((coarse.r2, coarse.deviation))
+    assert fine.pieces == 2
 
 
 def test_best_line_against_a_search_over_all_lines():
@@ -141,6 +208,43 @@ def test_best_line_of_separable_points_is_perfect():
     labels = (data.features[:, 0] + data.features[:, 1] > 0.3).long()
     separable = Dataset(data.features, labels, ("a", "b"), ("0", "1"), "line")
     assert best_line(separable) > 0.985
+    turned = Dataset(data.features, 1 - labels, ("a", "b"), ("0", "1"), "line")
+    assert best_line(turned) == best_line(separable)
+
+
+def test_no_line_divides_equal_points():
+    labels = torch.arange(10) % 2
+    assert best_line(Dataset(torch.zeros(10, 2), labels, ("a", "b"), ("0", "1"), "same")) == 0.5
+    many = torch.zeros(50_001)
+    assert (
+        best_line(Dataset(many.expand(2, -1).t(), many.long(), ("a", "b"), ("0", "1"), "m")) is None
+    )
+
+
+def test_fingerprint_is_of_every_point_and_label():
+    data = square(6)
+    same, other = square(6), data.labels.flip(0)
+    assert fingerprint(data) == fingerprint(same)
+    assert fingerprint(replace(data, labels=other)) != fingerprint(data)
+    assert fingerprint(replace(data, features=data.features.flip(0))) != fingerprint(data)
+
+
+def test_another_formula_of_the_same_name_is_trained(no_report, tmp_path):
+    for text in ("x*tanh(x)", "x*erf(x)"):
+        found = run(xor(40), [plie.define(text, name="mine")], epochs=1, folder=tmp_path)
+        assert not found.reused[2]
+
+
+def test_command_repeats_the_study(no_report, tmp_path):
+    settings = {"hidden": (7, 3), "epochs": 1, "lr": 0.25, "seed": 4, "folder": tmp_path}
+    found = run("xor", ["elu:alpha=2"], standardise=True, **settings)
+    assert found.settings.command == (
+        "plie study xor --act elu:alpha=2 --hidden 7,3 --epochs 1 --lr 0.25 --seed 4 --standardise"
+    )
+    found = run(xor(40), ["elu"], **settings)
+    assert found.settings.command == (
+        "plie.study.run(dataset, ['elu'], hidden=[7, 3], epochs=1, lr=0.25, seed=4)"
+    )
 
 
 def test_same_settings_use_what_is_there(no_report, tmp_path):
@@ -187,6 +291,35 @@ def test_damaged_results_are_trained_again(no_report, tmp_path, suffix, damage):
     assert again.results[2].losses == whole.results[2].losses
 
 
+def test_definitions_of_one_name_are_not_mixed(no_report, tmp_path):
+    fixed = plie.define("x*sigmoid(a*x)", name="mine", a=1.0)
+    learned = plie.define("x*sigmoid(a*x)", name="mine", a=Parameter("a", 1.0, learnable=True))
+    squared = plie.define("x*x", name="mine")
+    first = run(xor(40), [fixed, learned, squared], epochs=2, folder=tmp_path)
+    assert len(first.results) == 5
+    assert len({result.losses for result in first.results[2:]}) == 3
+    again = run(xor(40), [squared, learned, fixed], epochs=2, folder=tmp_path)
+    assert again.reused == (True,) * 5
+    assert again.results[2:] == first.results[:1:-1]
+
+
+def test_another_release_or_format_trains_anew(no_report, tmp_path, monkeypatch):
+    for name, value in (("FORMAT", -1), ("__version__", "0.0")):
+        run(xor(40), ["relu"], epochs=1, folder=tmp_path)
+        monkeypatch.setattr(studies, name, value)
+        assert not any(run(xor(40), ["relu"], epochs=1, folder=tmp_path).reused)
+
+
+def test_weights_that_do_not_fit_leave_no_trace(no_report, tmp_path):
+    whole = run(xor(40), ["relu"], epochs=2, folder=tmp_path)
+    file = next((tmp_path / "models").glob("mlp-relu*.pt"))
+    state = {key: value + 1 for key, value in torch.load(file, weights_only=True).items()}
+    torch.save({**state, "stray": torch.zeros(1)}, file)
+    again = run(xor(40), ["relu"], epochs=2, folder=tmp_path)
+    assert again.reused == (True, True, False)
+    assert again.results[2].losses == whole.results[2].losses
+
+
 def test_interruption_keeps_what_is_finished(no_report, tmp_path):
     def stop(label, done, total):
         if label == "MLP, relu":
@@ -216,7 +349,19 @@ def test_divergence_is_said(tmp_path):
     found = run(huge, ["relu"], epochs=4, lr=1e20, folder=tmp_path)
     assert any(result.diverged for result in found.results)
     assert "Training diverged" in " ".join(verdict(found))
+    assert headline(found) == "Training diverged."
     assert "diverged" in found.report.read_text("utf-8")
+    text = (tmp_path / "study.json").read_text("utf-8")
+    rows = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert None in [loss for row in rows["results"] for loss in row["losses"]]
+
+
+def test_divergence_by_the_last_update_is_said(no_report, tmp_path):
+    points = xor(40)
+    huge = replace(points, features=points.features * 1e15)
+    found = run(huge, ["relu"], epochs=1, lr=1e35, folder=tmp_path)
+    assert all(math.isfinite(result.losses[0]) for result in found.results)
+    assert all(result.diverged for result in found.results)
 
 
 def test_report_is_self_contained_and_escaped(tmp_path):
@@ -247,10 +392,43 @@ def test_report_says_the_numbers(study):
     assert len(list(study.folder.glob("*.png"))) == 5
 
 
+def test_each_network_has_its_own_picture_and_a_screen_reader_its_name(tmp_path):
+    acts = ["leaky_relu:negative_slope=0.1", "leaky_relu:negative_slope=-0.1"]
+    found = run(xor(40), acts, epochs=1, folder=tmp_path)
+    assert len(list(tmp_path.glob("boundary-*.png"))) == 4
+    page = found.report.read_text("utf-8")
+    assert 'aria-label="decision boundary of MLP, leaky_relu (negative_slope=-0.1)"' in page
+
+
+def test_a_line_trained_too_little_does_not_make_the_bend_look_needed(study):
+    def with_accuracies(linear, bent, best):
+        rows = [
+            replace(r, accuracy=linear if r in study.results[:2] else bent) for r in study.results
+        ]
+        return headline(replace(study, results=tuple(rows), best_line=best))
+
+    assert with_accuracies(0.6, 0.99, 0.7) == "The bend makes the difference."
+    assert with_accuracies(0.6, 0.99, 0.98) == "A straight boundary does about as well here."
+    assert with_accuracies(0.6, 0.99, None) == "At these settings the bend makes the difference."
+    assert with_accuracies(0.6, 0.5, 0.55) == "At these settings the bend does not help."
+
+
+def test_the_command_says_what_no_command_line_can(no_report, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = plie.define("x*sigmoid(a*x)", name="mine", a=Parameter("a", 2, learnable=True, low=0))
+    found = run("xor", [mine, "silu", "elu:alpha=2"], epochs=1, hidden=[4], lr=0.5)
+    call = found.settings.command
+    assert "plie.define('x*sigmoid(a*x)', name='mine', a=plie.Parameter('a', 2," in call
+    again = eval(call, {"plie": plie})
+    assert again.folder == found.folder
+    assert all(again.reused)
+
+
 @pytest.mark.parametrize(("classes", "features"), [(3, 2), (2, 3), (3, 5)])
 def test_more_classes_or_features_are_trained(tmp_path, classes, features):
     found = run(square(60, classes, features), ["relu"], epochs=1, folder=tmp_path)
     page = found.report.read_text("utf-8")
+    assert "straight line." not in " ".join(verdict(found))
     assert ("exactly two features" in page) == (features != 2)
     assert found.best_line is None
 
@@ -269,7 +447,8 @@ def test_default_folder_is_stable(no_report, tmp_path, monkeypatch):
     assert first.folder == second.folder
     assert first.folder.parts[0] == "runs"
     assert first.folder.name.startswith("xor-")
-    assert run(xor(40), epochs=2).folder != first.folder
+    for change in ({"epochs": 2}, {"lr": 0.2}, {"seed": 1}, {"hidden": (7,)}):
+        assert run(xor(40), **{"epochs": 1, **change}).folder != first.folder, change
     assert all(second.reused)
 
 
@@ -280,8 +459,16 @@ def test_bad_requests_are_refused(tmp_path):
         run("xor", epochs=0, folder=tmp_path)
     with pytest.raises(InputError, match="learning rate"):
         run("xor", lr=math.inf, folder=tmp_path)
+    with pytest.raises(InputError, match="hidden layer; give at least one"):
+        run("xor", hidden=[], folder=tmp_path)
+    with pytest.raises(InputError, match="1 to 10000 units, not 0"):
+        run("xor", hidden=[0], folder=tmp_path)
+    with pytest.raises(InputError, match="1 to 10000 units, not 10001"):
+        run("xor", hidden=10001, folder=tmp_path)
+    with pytest.raises(InputError, match="softmax"):
+        run("xor", ["softmax"], folder=tmp_path)
     with pytest.raises(InputError, match="whole numbers"):
         parse_hidden("50;3")
-    with pytest.raises(InputError, match="at least one unit"):
+    with pytest.raises(InputError, match="1 to 10000 units"):
         parse_hidden("50,0")
     assert not list(tmp_path.iterdir())

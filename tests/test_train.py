@@ -105,6 +105,19 @@ def test_batches_are_seeded_and_cover_every_point():
     assert torch.equal(state, torch.get_rng_state())
     whole = cross_entropy(model(data.features), data.labels).item()
     assert history.loss[0] == pytest.approx(whole, rel=1e-5)
+    assert history.accuracy[0] == accuracy(model, data)
+
+
+def test_random_activations_are_random_and_seeded():
+    data = xor(50)
+
+    def run(seed):
+        torch.manual_seed(1)
+        model = MLP(2, [5], 2, "rrelu").eval()
+        return fit(model, data.features, data.labels, epochs=3, seed=seed).loss
+
+    assert run(0) == run(0)
+    assert run(0) != run(1)
 
 
 def test_divergence_is_flagged_not_raised():
@@ -117,10 +130,11 @@ def test_divergence_is_flagged_not_raised():
 def test_progress_is_told_every_epoch():
     data, told = xor(50), []
     history = fit(
-        LogisticRegression(2), data.features, data.labels, epochs=3,
+        LogisticRegression(2), data.features, data.labels, epochs=30,
         progress=lambda epoch, loss: told.append((epoch, loss)),
     )  # fmt: skip
     assert told == list(enumerate(history.loss, start=1))
+    assert len(told) == 30
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,22 @@ def test_sparse_normalisers_are_optimal(name, inverse, scale):
         assert (z[p == 0] <= tau.min() + 1e-7 * max(1, scale)).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", ["sparsemax", "entmax15"])
+def test_many_sixteen_bit_entries(name, dtype):
+    """Sums of many numbers keep the digits that decide."""
+    x = (torch.randn(4, 500) * 0.01).to(dtype)
+    y, true = plie.get(name)(x).double(), plie.get(name)(x.double())
+    assert_close(y, true, rtol=torch.finfo(dtype).eps, atol=1e-7)
+
+
+def test_gradient_where_a_root_is_exactly_zero():
+    x = torch.tensor([0.0, 0.0, -2.0, -2.0], requires_grad=True)
+    y = plie.nn.Entmax15()(x)
+    (grad,) = torch.autograd.grad(y[0], x)
+    assert_close(grad, torch.tensor([1.0, -1.0, 0.0, 0.0]) / 8**0.5)
+
+
 def test_sparse_normalisers_give_exact_zeros():
     x = torch.tensor([2.0, 1.5, -1.0, -3.0])
     assert_close(plie.nn.Sparsemax()(x), torch.tensor([0.75, 0.25, 0, 0]), rtol=0, atol=0)
@@ -278,3 +294,10 @@ def test_what_vectors_do_not_have(row):
         row.derivative(torch.zeros(2))
     with pytest.raises(plie.InputError, match=f"^{row.name} works on whole vectors"):
         _ = row.facts
+
+
+@pytest.mark.parametrize("option", [{"num_parameters": 8}, {"learnable": True}, {"inplace": True}])
+def test_options_that_a_vector_does_not_have_are_refused(option):
+    with pytest.raises(plie.ParameterError, match="softmax works on whole vectors: its layer"):
+        plie.get("softmax").module(**option)
+    assert plie.get("softmax").module(learnable=False, device="meta")(torch.ones(2)).sum() == 1
