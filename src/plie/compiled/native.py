@@ -99,6 +99,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.plie_gather.restype = None
     library.plie_gather.argtypes = [_pointer] * 3 + [_count, ctypes.c_int]
     library.plie_gather_backward.argtypes = [_pointer] * 4 + [_count, ctypes.c_int, ctypes.c_int]
+    library.plie_family.argtypes = [_pointer] * 6 + [_count] * 2 + [ctypes.c_int]
     library.plie_fresh.argtypes = [_pointer, _count]
 
 
