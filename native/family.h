@@ -12,18 +12,26 @@
 namespace plie {
 
 constexpr int kLanes = 16;  // partial sums, so that their order is the same everywhere
+constexpr double kLargest = 3.4028234663852886e38;  // float32
+constexpr double kSmall = 1e-36;                    // below which u would lose digits
 
 namespace {
 
-// u = scale * x + shift to the nearest float32, and what that leaves over.
-inline void lines(const double* number, const float* x, float* u, float* rest, int n) {
+// u = scale * x + shift to the nearest float32, and what that leaves over. Tells whether some u is
+// too large or too small for a float32 though x is none of both.
+inline bool lines(const double* number, const float* x, float* u, float* rest, int n) {
   const double scale = number[1], shift = number[2];
+  bool lost = false;
   for (int i = 0; i < n; ++i) {
     const double exact = scale * x[i] + shift;
     u[i] = static_cast<float>(exact);
     const float left = static_cast<float>(exact - static_cast<double>(u[i]));
     rest[i] = std::fabs(left) < 1e30f ? left : 0.0f;  // where u is infinite nothing is left over
+    const double size = std::fabs(exact);
+    lost |= (size > kLargest) & (std::fabs(x[i]) <= kLargest);
+    lost |= (size < kSmall) & (size > 0);
   }
+  return lost;
 }
 
 inline bool is_x(const double* number) { return number[1] == 1 && number[2] == 0; }
@@ -41,6 +49,7 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
   double sum[kBlock];
   float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock];
   const double* line = numbers + 3 * family.terms;
+  bool lost = false;
   for (int i = 0; i < n; ++i) sum[i] = line[1];
   if (line[0] != 0)
     for (int i = 0; i < n; ++i) sum[i] += line[0] * x[i];
@@ -54,13 +63,13 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
       for (int i = 0; i < n; ++i) sum[i] += coef * value[i];
       continue;
     }
-    lines(number, x, u, rest, n);
+    lost |= lines(number, x, u, rest, n);
     choose<V>(f, false)(f, u, nullptr, value, n, false);
     choose<V>(df, true)(df, u, rest, slope, n, false);  // F'(u) * rest
     for (int i = 0; i < n; ++i) sum[i] += coef * (static_cast<double>(value[i]) + slope[i]);
   }
   for (int i = 0; i < n; ++i) out[i] = static_cast<float>(sum[i]);
-  return misses(x, out, n);
+  return lost || misses(x, out, n);
 }
 
 // The sum of a * b (and of a * b * c), in lanes.
@@ -91,13 +100,14 @@ bool family_backward(const Family& family, const double* numbers, const float* x
   double total[kBlock];
   float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock], one[kBlock];
   const double* line = numbers + 3 * family.terms;
+  bool lost = false;
   for (int i = 0; i < n; ++i) total[i] = line[0], one[i] = 1;
   for (int k = 0; k < family.terms; ++k) {
     const double* number = numbers + 3 * k;
     const Table &f = *family.term[k].value, &df = *family.term[k].derivative;
     const float* at = x;
     if (!is_x(number)) {
-      lines(number, x, u, rest, n);
+      lost |= lines(number, x, u, rest, n);
       at = u;
     }
     choose<V>(f, false)(f, at, nullptr, value, n, false);
@@ -112,9 +122,8 @@ bool family_backward(const Family& family, const double* numbers, const float* x
   sums[3 * family.terms] = dot(grad, x, n);
   sums[3 * family.terms + 1] = dot(grad, one, n);
   for (int i = 0; i < n; ++i) out[i] = static_cast<float>(grad[i] * total[i]);
-  bool bad = false;
-  for (int64_t k = 0; k < 3 * family.terms + 2; ++k) bad |= !std::isfinite(sums[k]);
-  return bad || misses(x, out, n);
+  for (int64_t k = 0; k < 3 * family.terms + 2; ++k) lost |= !std::isfinite(sums[k]);
+  return lost || misses(x, out, n);
 }
 
 }  // namespace

@@ -89,6 +89,8 @@ PLIE_API int64_t plie_table_bytes(int64_t wide) {
   return static_cast<int64_t>(sizeof(Table) + (wide - 1) * sizeof(WideSegment));
 }
 
+PLIE_API int plie_format() { return kFormat; }
+
 PLIE_API const char* plie_path() { return active->name; }
 
 // The path of that name if this processor has it, else the best; returns the one chosen.

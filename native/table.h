@@ -4,6 +4,7 @@
 
 namespace plie {
 
+constexpr int kFormat = 5;  // as FORMAT in table.py
 constexpr int kMaxSegments = 32;
 constexpr int kMaxDegree = 11;
 constexpr int kWideDegree = 7;

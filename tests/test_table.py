@@ -326,7 +326,9 @@ def test_at_a_root_with_a_slope_that_is_no_float32_errors_are_carried_along(name
     assert worst(plain) > worst(made.packed) + 0.2
 
 
-@pytest.mark.parametrize("name", ["tanh", "silu", "softsign", "leaky_relu", "erf", "relu", "square"])
+@pytest.mark.parametrize(
+    "name", ["tanh", "silu", "softsign", "leaky_relu", "erf", "relu", "square"]
+)
 def test_a_zero_keeps_the_sign_that_the_formula_gives_it(name):
     row = plie.get(name)
     zeros = torch.tensor([0.0, -0.0])

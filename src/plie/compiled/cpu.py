@@ -220,6 +220,7 @@ def backward(
 
 
 def like(x: Tensor) -> Tensor:
+    """A new tensor to write into; a large one in huge pages, which cost far fewer page faults."""
     fresh = torch.empty_like(x)
     if fresh.numel() >= _FRESH:
         library = native()

@@ -33,7 +33,7 @@ _MOST_TERMS = 4
 _X = symbol("x")
 # Where the terms are compared with their sum; generic, so that nothing cancels by chance.
 _GENERIC = ((0.7, 1.3, 0.9, 1.7, 0.6, 1.1), (1.2, 0.8, 1.6, 0.5, 1.4, 0.9))
-_MOST_CANCELLED = 16.0  # terms may be this much larger than their sum
+_MOST_CANCELLED = 32.0  # terms may be this much larger than their sum
 
 
 @dataclass(frozen=True)
@@ -164,18 +164,19 @@ class _Builder:
 
     def _inner(self, body: Expr) -> Expr:
         """The one line in x, with learned parameters, that a function in ``body`` takes."""
-        found = {
+        found = [
             argument
             for node in postorder(body)
             if isinstance(node, Node) and not isinstance(node, Select)
             for argument in node.args
             if self._is_mixed(argument) and _X in argument.free_symbols and _is_line(argument)
-        }
+        ]
         if not found:
-            found = {p - q for p, q in _conditions(body) if self._is_mixed(p - q)}
-        if len(found) > 1 or not all(map(_is_line, found)):
+            found = [p - q for p, q in _conditions(body) if self._is_mixed(p - q)]
+        multiples = all(sympy.cancel(other / found[0]).is_number for other in found[1:])
+        if not multiples or not all(map(_is_line, found)):
             raise _NoFamilyError
-        return found.pop() if found else _X
+        return found[0] if found else _X
 
     def _in_terms_of(self, body: Expr, inner: Expr, u: sympy.Dummy, x: Expr) -> Expr:
         """``body`` with ``u`` for ``inner`` and ``x`` for what is left of x."""

@@ -194,13 +194,3 @@ def _by_channel(x: Tensor, learned: Sequence[Tensor], channels: int) -> bool:
         return False
     shape = (channels, *(1,) * (x.dim() - 2))
     return all(p.numel() == 1 or tuple(p.shape) in {shape, (1, *shape)} for p in learned)
-
-
-def shipped_specs() -> list[str]:
-    """The functions that the zoo's learnable rows are made of."""
-    from plie import zoo
-
-    rows = [zoo.get(name) for name in zoo.names(scalar=True)]
-    learned = [(row, [p.name for p in row.parameters if p.learnable]) for row in rows]
-    found = [family(row.as_formula(names).spec) for row, names in learned if names]
-    return sorted({term.spec for each in found if each for term in each.terms})

@@ -13,7 +13,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from plie.compiled import cpu, learned as on_tables
+from plie.compiled import cpu
+from plie.compiled import learned as on_tables
 from plie.compiled.evaluate import kernel
 from plie.compiled.native import native
 from plie.compiled.tables import compiled

@@ -86,7 +86,7 @@ def build(spec: str, variables: str = "", seconds: float = math.inf) -> Table:
         TimeoutError: if it takes longer than ``seconds``.
     """
     with np.errstate(all="ignore"):
-        return _build(Curve(spec, variables, time.monotonic() + seconds))
+        return _build(Curve(spec, variables, time.thread_time() + seconds))
 
 
 def _build(curve: Curve) -> Table:
