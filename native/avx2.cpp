@@ -10,6 +10,7 @@ namespace {
 struct V {
   using F = __m256;
   static constexpr int W = 8;
+  static constexpr bool ROWS = true;
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
   static void stream(float* p, F v) { _mm256_stream_ps(p, v); }
@@ -19,6 +20,45 @@ struct V {
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static uint32_t nans(F v) { return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)); }
+
+  static F all(float v) { return _mm256_set1_ps(v); }
+  static F floor(F v) { return _mm256_floor_ps(v); }
+  static F ceil(F v) { return _mm256_ceil_ps(v); }
+  static F least(F a, F b) { return _mm256_min_ps(a, b); }
+  static F most(F a, F b) { return _mm256_max_ps(a, b); }
+  static F negated_fma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }
+  static F where_less(F a, F b, F c, F d) {
+    return _mm256_blendv_ps(d, c, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+  }
+  static uint32_t nans_or_others(F y, F a, F b) {
+    return _mm256_movemask_ps(
+        _mm256_or_ps(_mm256_cmp_ps(y, y, _CMP_UNORD_Q), _mm256_cmp_ps(a, b, _CMP_NEQ_UQ)));
+  }
+  static F less_one_where(F v, F a, F b) {
+    const F equal = _mm256_cmp_ps(a, b, _CMP_EQ_OQ);
+    return _mm256_sub_ps(v, _mm256_and_ps(equal, all(1.0f)));
+  }
+
+  // Each lane loads its row, and eight rows are transposed.
+  static inline __attribute__((always_inline)) void row(const char* rows, F cell, F* coef) {
+    // Through memory: to take eight numbers out of a register costs more than to load them.
+    alignas(32) int32_t at[8];
+    _mm256_store_si256((__m256i*)at, _mm256_slli_epi32(_mm256_cvtps_epi32(cell), 4));
+    asm volatile("" : "+m"(at));
+    const auto four = [&](int lane) {
+      return _mm_load_ps(reinterpret_cast<const float*>(rows + at[lane]));
+    };
+    F pair[4];  // lane i in the lower half, i + 4 in the upper
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+      pair[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(four(i)), four(i + 4), 1);
+    const F a = _mm256_unpacklo_ps(pair[0], pair[1]), b = _mm256_unpacklo_ps(pair[2], pair[3]);
+    const F c = _mm256_unpackhi_ps(pair[0], pair[1]), d = _mm256_unpackhi_ps(pair[2], pair[3]);
+    coef[0] = _mm256_shuffle_ps(a, b, 0x44);
+    coef[1] = _mm256_shuffle_ps(a, b, 0xee);
+    coef[2] = _mm256_shuffle_ps(c, d, 0x44);
+    coef[3] = _mm256_shuffle_ps(c, d, 0xee);
+  }
 
   // 2^BITS values; permutes choose among eight by the low bits, blends among those by the rest.
   template <int BITS>
@@ -78,6 +118,9 @@ struct V {
     }
     F operator()(__m256i at) const { return pick<LEVELS == 0 ? 5 : LEVELS>(part, at); }
   };
+
+  template <int LEVELS, int COUNT>
+  using Values = Lookups<V, LEVELS, COUNT>;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 struct V {
   using F = __m512;
   static constexpr int W = 16;
+  static constexpr bool ROWS = false;  // two registers and one permute hold 32 values
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
   static void stream(float* p, F v) { _mm512_stream_ps(p, v); }
@@ -71,6 +72,9 @@ struct V {
       return _mm512_permutexvar_ps(at, low);
     }
   };
+
+  template <int LEVELS, int COUNT>
+  using Values = Lookups<V, LEVELS, COUNT>;
 };
 
 void gather(const uint16_t* table, const uint16_t* x, uint16_t* out, size_t n, bool stream) {

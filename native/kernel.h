@@ -2,8 +2,16 @@
 //   F, W                       a register of W floats
 //   load, store, stream        unaligned load and store; store past the cache (aligned)
 //   add, sub, mul, fma
-//   Search<LEVELS>             finds segments (LEVELS = 0: by cells); Lookup<LEVELS> reads one value per segment
+//   Search<LEVELS>             finds segments (LEVELS = 0: by cells)
+//   Values<LEVELS, COUNT>      reads COUNT values of each lane's segment
 //   nans(F)                    bit mask of the lanes that are NaN
+// and where ROWS says that rows are looked up better than registers are permuted:
+//   all, floor, ceil, least, most    as they are called; least and most give the second of a NaN
+//   negated_fma(a, b, c)       c - a * b
+//   where_less(a, b, c, d)     c where a < b, else d
+//   less_one_where(v, a, b)    v - 1 where a = b, else v
+//   nans_or_others(y, a, b)    the lanes where y is NaN or a is not b
+//   row(rows, cell, coef)      the four floats of each lane's cell, a whole number in a float
 // Every lane of every instruction set does the same operations in the same order, so the
 // results are the same bit for bit.
 #pragma once
@@ -17,42 +25,123 @@
 namespace plie {
 namespace {
 
+// The lanes of y that are missing, each by itself.
+template <class V>
+typename V::F one_by_one(float (*value)(const Table&, float, bool&), const Table& table,
+                         typename V::F x, typename V::F y, uint32_t missing, bool& open) {
+  float from[V::W], to[V::W];
+  V::store(from, x);
+  V::store(to, y);
+  for (; missing; missing &= missing - 1) {
+    const int lane = __builtin_ctz(missing);
+    to[lane] = value(table, from[lane], open);
+  }
+  return V::load(to);
+}
+
+// Values for instruction sets that look up each by itself.
+template <class V, int LEVELS, int COUNT>
+struct Lookups {
+  typename V::template Lookup<LEVELS> part[COUNT];
+  explicit Lookups(const Table& table) {
+    part[0] = typename V::template Lookup<LEVELS>(table.centre);
+    for (int i = 1; i < COUNT; ++i) part[i] = typename V::template Lookup<LEVELS>(table.coef[i - 1]);
+  }
+  template <class At>
+  inline __attribute__((always_inline)) void operator()(At at, typename V::F* value) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < COUNT; ++i) value[i] = part[i](at);
+  }
+};
+
 template <class V, int LEVELS, int DEGREE, bool FINE>
 struct Polynomial {
   using F = typename V::F;
+  static constexpr int COUNT = DEGREE + 2 + FINE;
   typename V::template Search<LEVELS> search;
-  typename V::template Lookup<LEVELS> centre, coef[DEGREE + 1 + FINE];
+  typename V::template Values<LEVELS, COUNT> values;  // the centre, then the coefficients
   const Table& table;
   mutable bool open = false;
 
-  explicit Polynomial(const Table& table) : search(table), centre(table.centre), table(table) {
-    for (int i = 0; i <= DEGREE + FINE; ++i) coef[i] = typename V::template Lookup<LEVELS>(table.coef[i]);
-  }
+  explicit Polynomial(const Table& table) : search(table), values(table), table(table) {}
 
   inline __attribute__((always_inline)) F operator()(F x) const {
-    const auto at = search(x);
-    const F t = V::sub(x, centre(at));
-    F y = coef[DEGREE](at);
+    F value[COUNT];
+    values(search(x), value);
+    const F t = V::sub(x, value[0]), *coef = value + 1;
+    F y = coef[DEGREE];
 #pragma GCC unroll 16
-    for (int i = DEGREE - 1; i >= (FINE ? 2 : 0); --i) y = V::fma(y, t, coef[i](at));
+    for (int i = DEGREE - 1; i >= (FINE ? 2 : 0); --i) y = V::fma(y, t, coef[i]);
     if constexpr (FINE) {
-      const F c = coef[1](at), slope = V::fma(y, t, c);
-      const F rest = V::add(V::fma(y, t, V::sub(c, slope)), coef[DEGREE + 1](at));
-      y = V::fma(slope, t, V::fma(rest, t, coef[0](at)));
+      const F slope = V::fma(y, t, coef[1]);
+      const F rest = V::add(V::fma(y, t, V::sub(coef[1], slope)), coef[DEGREE + 1]);
+      y = V::fma(slope, t, V::fma(rest, t, coef[0]));
     }
     const uint32_t missing = V::nans(y);
     return __builtin_expect(missing != 0, 0) ? mend(x, y, missing) : y;
   }
 
   __attribute__((noinline)) F mend(F x, F y, uint32_t missing) const {
-    float from[V::W], to[V::W];
-    V::store(from, x);
-    V::store(to, y);
-    for (; missing; missing &= missing - 1) {
-      const int lane = __builtin_ctz(missing);
-      to[lane] = slow(table, from[lane], open);
+    return one_by_one<V>(slow, table, x, y, missing, open);
+  }
+};
+
+// The grid of a table; FACTOR and OWNERS as there. Where borders belong to the left, the cells are
+// numbered one higher: ceil(x * scale) and the half width of the other sign do the rest.
+template <class V, int FACTOR, int OWNERS>
+struct Cubic {
+  using F = typename V::F;
+  static constexpr int SHIFT = OWNERS == kLeft;
+  const Table& table;
+  const char* rows;
+  F scale, width, half, low, high, left[2], slope[2], offset[2];
+  mutable bool open = false;
+
+  explicit Cubic(const Table& table)
+      : table(table),
+        rows(reinterpret_cast<const char*>(&table) + table.grid.at -
+             static_cast<int64_t>(table.grid.low + SHIFT) * 4 * static_cast<int64_t>(sizeof(float))),
+        scale(V::all(table.grid.scale)),
+        width(V::all(table.grid.width)),
+        half(V::all((0.5f - SHIFT) * table.grid.width)),
+        low(V::all(table.grid.low + SHIFT)),
+        high(V::all(table.grid.high + SHIFT)) {
+    for (int i = 0; i < 2; ++i) {
+      left[i] = V::all(table.grid.left[i]);
+      slope[i] = V::all(table.grid.slope[i]);
+      offset[i] = V::all(table.grid.offset[i]);
     }
-    return V::load(to);
+  }
+
+  inline __attribute__((always_inline)) F operator()(F x) const {
+    F cell = V::mul(x, scale);
+    cell = OWNERS == kLeft ? V::ceil(cell) : V::floor(cell);
+    if constexpr (OWNERS == kSome) {
+      cell = V::less_one_where(cell, x, left[0]);
+      cell = V::less_one_where(cell, x, left[1]);
+    }
+    const F inside = V::least(V::most(cell, low), high);
+    const F t = V::sub(V::negated_fma(inside, width, x), half);
+    F coef[4];
+    V::row(rows, inside, coef);
+    const F p = V::fma(V::fma(coef[3], t, coef[2]), t, coef[1]);
+    F y;
+    if constexpr (FACTOR == 0) {
+      y = V::fma(p, t, coef[0]);
+    } else {
+      const F square = V::mul(x, x), power = FACTOR == 1 ? x : FACTOR == 2 ? square : V::mul(square, x);
+      y = V::fma(power, coef[0], V::mul(power, V::mul(p, t)));
+    }
+    const uint32_t missing = V::nans_or_others(y, cell, inside);
+    return __builtin_expect(missing != 0, 0) ? mend(x, y, cell) : y;
+  }
+
+  // Beyond the cells f may be a line; what is NaN then is looked up by itself.
+  __attribute__((noinline)) F mend(F x, F y, F cell) const {
+    y = V::where_less(cell, low, V::fma(x, slope[0], offset[0]), y);
+    y = V::where_less(high, cell, V::fma(x, slope[1], offset[1]), y);
+    const uint32_t missing = V::nans(y);
+    return missing ? one_by_one<V>(beyond_grid, table, x, y, missing, open) : y;
   }
 };
 
@@ -60,19 +149,19 @@ struct Polynomial {
 // memory.
 constexpr size_t kAhead = 512, kFarAhead = 2048;
 
-template <class V, int LEVELS, int DEGREE, bool FINE, bool BACKWARD>
+template <class V, class Function, bool BACKWARD>
 bool run(const Table& table, const float* x, const float* grad, float* out, size_t n, bool stream) {
-  const Polynomial<V, LEVELS, DEGREE, FINE> polynomial(table);
+  const Function function(table);
   constexpr size_t W = V::W;
   const auto one = [&](size_t i) {
-    auto y = polynomial(V::load(x + i));
+    auto y = function(V::load(x + i));
     if constexpr (BACKWARD) y = V::mul(V::load(grad + i), y);
     return y;
   };
   const auto part = [&](size_t i, size_t count) {  // fewer than a register
     float from[W] = {}, slope[W] = {}, to[W];
     std::memcpy(from, x + i, count * sizeof(float));
-    auto y = polynomial(V::load(from));
+    auto y = function(V::load(from));
     if constexpr (BACKWARD) {
       std::memcpy(slope, grad + i, count * sizeof(float));
       y = V::mul(V::load(slope), y);
@@ -98,21 +187,21 @@ bool run(const Table& table, const float* x, const float* grad, float* out, size
     V::store(out + i, one(i));
   }
   if (i < n) part(i, n - i);
-  return polynomial.open;
+  return function.open;
 }
 
 template <class V, int LEVELS, bool BACKWARD>
 Kernel by_degree(int degree, bool fine) {
   switch (fine ? -degree : degree) {
-    case 3: return run<V, LEVELS, 3, false, BACKWARD>;
-    case 5: return run<V, LEVELS, 5, false, BACKWARD>;
-    case 6: return run<V, LEVELS, 6, false, BACKWARD>;
-    case 7: return run<V, LEVELS, 7, false, BACKWARD>;
-    case 8: return run<V, LEVELS, 8, false, BACKWARD>;
-    case 9: return run<V, LEVELS, 9, false, BACKWARD>;
-    case -7: return run<V, LEVELS, 7, true, BACKWARD>;
-    case -8: return run<V, LEVELS, 8, true, BACKWARD>;
-    case -9: return run<V, LEVELS, 9, true, BACKWARD>;
+    case 3: return run<V, Polynomial<V, LEVELS, 3, false>, BACKWARD>;
+    case 5: return run<V, Polynomial<V, LEVELS, 5, false>, BACKWARD>;
+    case 6: return run<V, Polynomial<V, LEVELS, 6, false>, BACKWARD>;
+    case 7: return run<V, Polynomial<V, LEVELS, 7, false>, BACKWARD>;
+    case 8: return run<V, Polynomial<V, LEVELS, 8, false>, BACKWARD>;
+    case 9: return run<V, Polynomial<V, LEVELS, 9, false>, BACKWARD>;
+    case -7: return run<V, Polynomial<V, LEVELS, 7, true>, BACKWARD>;
+    case -8: return run<V, Polynomial<V, LEVELS, 8, true>, BACKWARD>;
+    case -9: return run<V, Polynomial<V, LEVELS, 9, true>, BACKWARD>;
     default: return nullptr;
   }
 }
@@ -128,8 +217,33 @@ Kernel by_levels(int levels, int degree, bool fine) {
   }
 }
 
+template <class V, int OWNERS, bool BACKWARD>
+Kernel by_factor(int factor) {
+  switch (factor) {
+    case 0: return run<V, Cubic<V, 0, OWNERS>, BACKWARD>;
+    case 1: return run<V, Cubic<V, 1, OWNERS>, BACKWARD>;
+    case 2: return run<V, Cubic<V, 2, OWNERS>, BACKWARD>;
+    case 3: return run<V, Cubic<V, 3, OWNERS>, BACKWARD>;
+    default: return nullptr;
+  }
+}
+
+template <class V, bool BACKWARD>
+Kernel by_owners(const Grid& grid) {
+  switch (grid.owners) {
+    case kRight: return by_factor<V, kRight, BACKWARD>(grid.factor);
+    case kLeft: return by_factor<V, kLeft, BACKWARD>(grid.factor);
+    case kSome: return by_factor<V, kSome, BACKWARD>(grid.factor);
+    default: return nullptr;
+  }
+}
+
 template <class V>
 Kernel choose(const Table& table, bool backward) {
+  if constexpr (V::ROWS) {
+    if (table.grid.at)
+      return backward ? by_owners<V, true>(table.grid) : by_owners<V, false>(table.grid);
+  }
   const auto by = backward ? by_levels<V, true> : by_levels<V, false>;
   return by(table.levels, table.degree, table.fine != 0);
 }

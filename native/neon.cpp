@@ -10,6 +10,7 @@ namespace {
 struct V {
   using F = float32x4_t;
   static constexpr int W = 4;
+  static constexpr bool ROWS = true;
   static F load(const float* p) { return vld1q_f32(p); }
   static void store(float* p, F v) { vst1q_f32(p, v); }
   static void stream(float* p, F v) { vst1q_f32(p, v); }
@@ -22,6 +23,32 @@ struct V {
     const uint32x4_t bad = vmvnq_u32(vceqq_f32(v, v));
     const uint32x4_t bit = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(bad, bit));
+  }
+
+  static F all(float v) { return vdupq_n_f32(v); }
+  static F floor(F v) { return vrndmq_f32(v); }
+  static F ceil(F v) { return vrndpq_f32(v); }
+  static F least(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+  static F most(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+  static F negated_fma(F a, F b, F c) { return vfmsq_f32(c, a, b); }
+  static F where_less(F a, F b, F c, F d) { return vbslq_f32(vcltq_f32(a, b), c, d); }
+  static uint32_t nans_or_others(F y, F a, F b) {
+    const uint32x4_t good = vandq_u32(vceqq_f32(y, y), vceqq_f32(a, b));
+    return vminvq_u32(good) == 0;
+  }
+  static F less_one_where(F v, F a, F b) { return vbslq_f32(vceqq_f32(a, b), vsubq_f32(v, all(1.0f)), v); }
+
+  // Each lane loads its row, and four rows are transposed.
+  static void row(const char* rows, F cell, F* coef) {
+    const int32x4_t at = vshlq_n_s32(vcvtq_s32_f32(cell), 4);
+    const auto four = [&](int offset) { return vld1q_f32(reinterpret_cast<const float*>(rows + offset)); };
+    const F r0 = four(vgetq_lane_s32(at, 0)), r1 = four(vgetq_lane_s32(at, 1));
+    const F r2 = four(vgetq_lane_s32(at, 2)), r3 = four(vgetq_lane_s32(at, 3));
+    const float32x4x2_t a = vtrnq_f32(r0, r1), b = vtrnq_f32(r2, r3);
+    coef[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    coef[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    coef[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    coef[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
   }
 
   // One value per lane by its segment's number: four loads from a table in the first cache.
@@ -66,6 +93,9 @@ struct V {
     explicit Lookup(const float* p) : values(p) {}
     F operator()(uint32x4_t at) const { return pick(values, at); }
   };
+
+  template <int LEVELS, int COUNT>
+  using Values = Lookups<V, LEVELS, COUNT>;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 struct V {
   using F = float;
   static constexpr int W = 1;
+  static constexpr bool ROWS = true;
   static F load(const float* p) { return *p; }
   static void store(float* p, F v) { *p = v; }
   static void stream(float* p, F v) { *p = v; }
@@ -19,6 +20,18 @@ struct V {
   static F mul(F a, F b) { return a * b; }
   static F fma(F a, F b, F c) { return std::fma(a, b, c); }
   static uint32_t nans(F v) { return v != v; }
+  static F all(float v) { return v; }
+  static F floor(F v) { return std::floor(v); }
+  static F ceil(F v) { return std::ceil(v); }
+  static F least(F a, F b) { return a < b ? a : b; }
+  static F most(F a, F b) { return a > b ? a : b; }
+  static F negated_fma(F a, F b, F c) { return std::fma(-a, b, c); }
+  static F where_less(F a, F b, F c, F d) { return a < b ? c : d; }
+  static uint32_t nans_or_others(F y, F a, F b) { return y != y || !(a == b); }
+  static F less_one_where(F v, F a, F b) { return a == b ? v - 1 : v; }
+  static void row(const char* rows, F cell, F* coef) {
+    std::memcpy(coef, rows + 16 * static_cast<int>(cell), 16);
+  }
 
   template <int LEVELS, class = void>
   struct Search {
@@ -50,6 +63,9 @@ struct V {
     explicit Lookup(const float* p) : values(p) {}
     F operator()(unsigned at) const { return values[at]; }
   };
+
+  template <int LEVELS, int COUNT>
+  using Values = Lookups<V, LEVELS, COUNT>;
 };
 
 }  // namespace

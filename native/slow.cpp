@@ -21,6 +21,39 @@ constexpr int kCellBits = 20;  // of the mantissa that do not count: eight cells
 
 }  // namespace
 
+namespace {
+
+int segment_of(const Table& table, float x) {
+  if (table.levels == 0) {
+    float inside = x > table.low ? x : table.low;
+    inside = inside < table.high ? inside : table.high;
+    const float placed = std::fma(inside, table.scale, table.shift);
+    uint32_t bits;
+    std::memcpy(&bits, &placed, sizeof bits);
+    const int cell = static_cast<int>(bits & 15u);
+    return cell + (x >= table.tree[cell] ? 16 : 0);
+  }
+  int at = 1;
+  for (int level = 0; level < table.levels; ++level) at = 2 * at + (x >= table.tree[at]);
+  return at - (1 << table.levels);
+}
+
+}  // namespace
+
+float beyond_grid(const Table& table, float x, bool& open) {
+  const int at = segment_of(table, x);
+  const float t = x - table.centre[at];
+  const auto coef = [&](int i) { return table.coef[i][at]; };
+  float y = coef(table.degree);
+  for (int i = table.degree - 1; i >= (table.fine ? 2 : 0); --i) y = std::fma(y, t, coef(i));
+  if (table.fine) {
+    const float slope = std::fma(y, t, coef(1));
+    const float rest = std::fma(y, t, coef(1) - slope) + coef(table.degree + 1);
+    y = std::fma(slope, t, std::fma(rest, t, coef(0)));
+  }
+  return std::isnan(y) ? slow(table, x, open) : y;
+}
+
 float slow(const Table& table, float x, bool& open) {
   if (std::isnan(x)) return x + x;
   const Side& side = table.side[x > 0];

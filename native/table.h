@@ -4,7 +4,7 @@
 
 namespace plie {
 
-constexpr int kFormat = 5;  // as FORMAT in table.py
+constexpr int kFormat = 6;  // as FORMAT in table.py
 constexpr int kMaxSegments = 32;
 constexpr int kMaxDegree = 11;
 constexpr int kWideDegree = 7;
@@ -25,6 +25,20 @@ struct Side {
   int64_t start;         // its place among the wide segments
 };
 
+// The grid: cells of equal width, a power of two, each with a row of four coefficients of a cubic
+// in x - its centre, of f / x^factor. For instruction sets that look up wide rows better than they
+// permute registers; borders of f are borders of cells.
+enum Owners : int32_t { kRight, kLeft, kSome };  // to which side borders of cells belong
+
+struct Grid {
+  int64_t at;              // of the rows, in bytes from the table; 0: there is no grid
+  float scale, width;      // a cell's number is floor(x * scale), or ceil(x * scale) - 1
+  float low, high;         // the first number and the last
+  float slope[2], offset[2];  // below the first cell and above the last; NaN: ask the core
+  float left[2];           // of kSome, the borders that belong to the cell on their left, or NaN
+  int32_t factor, owners;
+};
+
 // The core: up to 32 segments, a polynomial in x - centre on each. A NaN coefficient sends x
 // to the wide table. Where `fine` is set the last two steps carry their rounding errors along,
 // and coef[degree + 1] holds what the float32 coefficients of t leave over. Segments are found
@@ -40,6 +54,7 @@ struct Table {
   float tree[kMaxSegments];
   float centre[kMaxSegments];
   float coef[kMaxDegree + 1][kMaxSegments];
+  Grid grid;
   Side side[2];  // negative, positive
   WideSegment wide[1];
 };

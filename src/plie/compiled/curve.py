@@ -191,13 +191,13 @@ def root_inside(curve: Curve, low: float, high: float, degree: int) -> tuple[flo
     """
     ends = [at for at in (low, high) if at in curve.cuts and float(np.float32(at)) == at]
     for at in ([0.0] if low <= 0 <= high else []) + ends:
-        order = _order(curve, at, low, high)
+        order = order_of(curve, at, low, high)
         if 0 < order <= degree:
             return at, order
     return 0.0, 0
 
 
-def _order(curve: Curve, at: float, low: float, high: float) -> int:
+def order_of(curve: Curve, at: float, low: float, high: float) -> int:
     """The multiplicity of a root as seen from inside [low, high]."""
     side = 1.0 if high - at > at - low else -1.0
     context = mp_context(DIGITS)

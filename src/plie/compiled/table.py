@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plie.compiled import cells
+from plie.compiled import cells, grid
 from plie.compiled.core import COVER, LARGEST, March
 from plie.compiled.curve import Array, Curve, NoTableError
 from plie.compiled.fit import Segment, rounded
+from plie.compiled.grid import GRID, fma, grids
 from plie.compiled.tails import tail
 from plie.compiled.wide import CELL_BITS, SIDE, WIDE, wide_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 5  # of the bytes; a table of another format is built anew
+FORMAT = 6  # of the bytes; a table of another format is built anew
 ULP_BOUND = 2.0  # units in the last place, the promise
 MAX_SEGMENTS = 32
 MAX_DEGREE = 11
@@ -52,6 +53,7 @@ CORE = np.dtype(
         ("tree", "f4", MAX_SEGMENTS),
         ("centre", "f4", MAX_SEGMENTS),
         ("coef", "f4", (MAX_DEGREE + 1, MAX_SEGMENTS)),
+        ("grid", GRID),
         ("side", SIDE, 2),
     ],
     align=True,
@@ -86,7 +88,8 @@ def build(spec: str, variables: str = "", seconds: float = math.inf) -> Table:
         TimeoutError: if it takes longer than ``seconds``.
     """
     with np.errstate(all="ignore"):
-        return _build(Curve(spec, variables, time.thread_time() + seconds))
+        curve = Curve(spec, variables, time.thread_time() + seconds)
+        return _with_grid(curve, _build(curve))
 
 
 def _build(curve: Curve) -> Table:
@@ -231,6 +234,37 @@ def _sign_zero(curve: Curve, core: NDArray[np.void]) -> None:
         core["coef"][: int(np.flatnonzero(coef)[0]), at] = -0.0
 
 
+def _with_grid(curve: Curve, table: Table) -> Table:
+    """With the first grid that meets the bound, if one does."""
+    for found in grids(curve):
+        packed = _appended(table.packed, found)
+        both = dataclasses.replace(table, packed=packed)
+        x = np.concatenate([_grid(), *(_around(border, 8) for border in _edges(found))])
+        worst = float(_errors(curve, x, gridded(both, x)).max())
+        if worst <= ULP_BOUND:
+            return dataclasses.replace(both, worst=max(worst, table.worst))
+    return table
+
+
+def _appended(packed: NDArray[np.uint8], found: grid.Grid) -> NDArray[np.uint8]:
+    """The rows after the table, at the beginning of a line of the cache."""
+    at = -(-len(packed) // 64) * 64
+    whole = np.zeros(at + found.rows.nbytes, np.uint8)
+    whole[: len(packed)] = packed
+    whole[at:] = found.rows.reshape(-1).view(np.uint8)
+    head = whole[: CORE.itemsize].view(CORE)
+    head["grid"] = found.head
+    head["grid"]["at"] = at
+    return whole
+
+
+def _edges(found: grid.Grid) -> list[float]:
+    """Some borders of cells: those around 0, and a few of the others."""
+    low, high = int(found.head["low"]), int(found.head["high"]) + 1
+    numbers = {*range(-40, 41), *range(low, high, 29), low, high}
+    return [float(k * found.head["width"]) for k in sorted(numbers)]
+
+
 def _with_points(curve: Curve, segments: Sequence[Segment], degree: int) -> list[Segment]:
     """With a segment of one number for each border that has a value of its own."""
     result: list[Segment] = []
@@ -269,22 +303,17 @@ def evaluate(table: Table, x: NDArray[np.float32]) -> NDArray[np.float32]:
     core = table.packed[: CORE.itemsize].view(CORE)[0]
     with np.errstate(all="ignore"):
         at = _found(core, x)
-        t = (x - core["centre"][at]).astype(np.float64)
+        t = x - core["centre"][at]
         coef = [row[at] for row in core["coef"]]
         y = coef[table.degree]
         for k in range(table.degree - 1, 1 if core["fine"] else -1, -1):
-            y = _fma(y, t, coef[k])
+            y = fma(y, t, coef[k])
         if core["fine"]:
-            slope = _fma(y, t, coef[1])
-            rest = _fma(y, t, coef[1] - slope) + coef[table.degree + 1]
-            y = _fma(slope, t, _fma(rest, t, coef[0]))
+            slope = fma(y, t, coef[1])
+            rest = fma(y, t, coef[1] - slope) + coef[table.degree + 1]
+            y = fma(slope, t, fma(rest, t, coef[0]))
     result: NDArray[np.float32] = y
     return result
-
-
-def _fma(a: NDArray[np.float32], b: Array, c: NDArray[np.float32]) -> NDArray[np.float32]:
-    """a·b + c: the product is exact in float64, so only the sum is rounded before float32."""
-    return (a.astype(np.float64) * b + c).astype(np.float32)
 
 
 def _found(core: NDArray[np.void], x: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -347,10 +376,10 @@ def _worst_anywhere(curve: Curve, table: Table) -> float:
     The grid sees what lies far from 0, too, where the segments were laid in good faith.
     """
     x = np.concatenate([_grid(), *(_around(float(c), 8) for c in _places(table))])
-    errors = _errors(curve, table, x)
+    errors = _errors(curve, x, whole(table, x))
     worst = x[np.argsort(errors)[-_SUSPECTS:]]
     x = np.concatenate([_around(float(at), 500) for at in worst])
-    return max(float(errors.max()), float(_errors(curve, table, x).max()))
+    return max(float(errors.max()), float(_errors(curve, x, whole(table, x)).max()))
 
 
 @functools.cache
@@ -378,10 +407,9 @@ def _around(x: float, count: int) -> NDArray[np.float32]:
     return np.copysign(size.view(np.float32), np.float32(x))
 
 
-def _errors(curve: Curve, table: Table, x: NDArray[np.float32]) -> Array:
-    """`ulps` of the whole table; the largest are measured against exact values."""
+def _errors(curve: Curve, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
+    """`ulps` of a table's results; the largest are measured against exact values."""
     wide = x.astype(np.float64)
-    y = whole(table, x)
     errors = _checked(curve, x, y, curve.rough(wide))
     order = np.argsort(errors)
     doubtful = order[errors[order] > _MARGIN]
@@ -404,11 +432,25 @@ def whole(table: Table, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Core and wide table as the evaluator runs them (NaN where the formula itself serves)."""
     y = evaluate(table, x)
     core = table.packed[: CORE.itemsize].view(CORE)[0]
-    wide = table.packed[CORE.itemsize :].view(WIDE)
+    count = max(1, int(core["side"]["count"].sum()))
+    wide = table.packed[CORE.itemsize : CORE.itemsize + count * WIDE.itemsize].view(WIDE)
     far = np.flatnonzero(np.isnan(y))
     for i, law in enumerate(core["side"]):
         at = far[(x[far] > 0) == bool(i)]
         y[at] = math.nan if law["open"] else _beyond(law, wide, x[at])
+    return y
+
+
+def gridded(table: Table, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The grid as the evaluator runs it where there is one, and beyond it `whole`."""
+    head = table.packed[: CORE.itemsize].view(CORE)[0]["grid"]
+    if head["at"] == 0:
+        return whole(table, x)
+    rows = table.packed[head["at"] :].view(np.float32).reshape(-1, 4)
+    with np.errstate(all="ignore"):
+        y = grid.evaluate(head, rows, x)
+    far = np.isnan(y)
+    y[far] = whole(table, x[far])
     return y
 
 
