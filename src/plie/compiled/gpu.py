@@ -1,0 +1,269 @@
+"""Tables on a GPU: the same bits as on the CPU, one pass over memory, by way of Triton.
+
+Every function here takes plain tensors on one device, without autograd. Triton is loaded when
+a kernel is first wanted. Where there is none, or a kernel cannot be compiled, nothing here
+serves, torch operations do, and `status` says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import math
+import os
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from plie.compiled import cpu
+from plie.compiled.evaluate import kernel
+from plie.compiled.table import CORE, MAX_SEGMENTS
+from plie.compiled.tables import compiled, slopes16, values16
+from plie.compiled.wide import WIDE
+
+# Eight elements for each of 128 threads: two loads of 16 bytes in float32, one in 16 bits. Fewer
+# would not keep enough bytes on their way, more would hold registers that other warps need. Not
+# tuned at run time: that would measure for seconds what varies by little.
+_BLOCK, _WARPS = 1024, 4
+_TERMS = 14  # of the exponential series
+_MOST_HELD = 512
+
+_failure = ""  # why no kernel runs here
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A table in a device's memory.
+
+    Attributes:
+        rows: of 32 float32, one for each segment: borders, centres, coefficients.
+        laws: what holds far out, left and right, then the exponential's terms.
+        wide: the segments of the wide table.
+        search: four numbers by which a segment is found: those of the cells, or the first
+            three borders of the tree.
+        levels, degree, fine: what the kernel is compiled for.
+        open: whether the formula itself is needed far out.
+    """
+
+    rows: Tensor
+    laws: Tensor
+    wide: Tensor
+    search: tuple[float, float, float, float]
+    levels: int
+    degree: int
+    fine: bool
+    open: bool
+
+
+def status() -> tuple[bool, str]:
+    """Whether kernels run on this machine's GPU, and on what, or why not."""
+    if _failure:
+        return False, _failure
+    if os.environ.get("PLIE_TRITON", "1") == "0":
+        return False, "PLIE_TRITON=0 is set"
+    if not torch.cuda.is_available():
+        return False, "torch finds none"
+    if importlib.util.find_spec("triton") is None:
+        return False, "triton is not installed"
+    version = importlib.metadata.version("triton")
+    return True, f"triton {version} on {torch.cuda.get_device_name()}"
+
+
+def serves(x: Tensor, spec: str, variables: str) -> bool:
+    """Whether the tables serve this tensor."""
+    if not x.is_cuda or x.dtype not in cpu.SERVED or not _willing():
+        return False
+    return x.dtype in cpu.SIXTEEN or compiled(spec, variables, x.numel()) is not None
+
+
+def _willing() -> bool:
+    return not _failure and os.environ.get("PLIE_TRITON", "1") != "0"
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether ``x`` is an ordinary tensor on a GPU, with nothing watching or transforming it."""
+    ordinary = type(x) is Tensor or type(x) is Parameter
+    return ordinary and x.is_cuda and not x.is_neg() and not cpu.is_watched()
+
+
+def run(
+    x: Tensor, spec: str, variables: str, out: Tensor | None = None, grad: Tensor | None = None
+) -> Tensor | None:
+    """The function at every element, or ``grad`` times it; `serves` must have said yes.
+
+    Returns:
+        The result, in ``out`` if given; None where no kernel could be compiled.
+    """
+    result = torch.empty_like(x) if out is None else out
+    source, target = cpu.aligned(cpu.apart(x, out, spec, variables), result)
+    flow = grad
+    if grad is not None:
+        flow = cpu.in_order(cpu.apart(grad, out, spec, variables), source)
+    launch = _launch if x.dtype is torch.float32 else _launch16
+    if x.numel() and not _attempt(launch, source, flow, target, spec, variables):
+        return None
+    return result if target is result else result.copy_(target)
+
+
+def _attempt(launch: Any, x: Tensor, grad: Tensor | None, *rest: Any) -> bool:
+    """Launch; if that fails, remember why, and never try again."""
+    global _failure
+    try:
+        with _on(x.device):
+            launch(x, grad, *rest)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever Triton, its compiler and its linker may raise
+        first = str(error).strip().splitlines() or [""]
+        _failure = f"the kernel could not be compiled: {type(error).__name__}: {first[0]}"
+        return False
+    return True
+
+
+def _on(device: torch.device) -> AbstractContextManager[Any]:
+    # A kernel goes to the current device, which need not be the tensor's.
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+def _launch(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables: str) -> None:
+    from plie.compiled import gpu_kernels
+
+    held = _held(spec, variables, x.dtype, x.device)
+    assert isinstance(held, Held)
+    gpu_kernels.evaluate[_grid(x)](
+        _flat(x),
+        _flat(x if grad is None else grad),
+        _flat(out),
+        x.numel(),
+        held.rows,
+        held.laws,
+        held.wide,
+        *held.search,
+        LEVELS=held.levels,
+        DEGREE=held.degree,
+        FINE=held.fine,
+        BACKWARD=grad is not None,
+        BLOCK=_BLOCK,
+        num_warps=_WARPS,
+        enable_fp_fusion=False,
+    )
+    if held.open:
+        _mend(x, out, spec, variables, grad)
+
+
+def _launch16(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables: str) -> None:
+    from plie.compiled import gpu_kernels
+
+    backward = grad is not None
+    results = _held(spec, variables, x.dtype, x.device, backward)
+    bits = torch.int16
+    gpu_kernels.gather[_grid(x)](
+        _flat(x).view(bits),
+        _flat(x).view(bits) if grad is None else _flat(grad),
+        _flat(out) if backward else _flat(out).view(bits),
+        x.numel(),
+        results,
+        BACKWARD=backward,
+        BLOCK=_BLOCK,
+        num_warps=_WARPS,
+        enable_fp_fusion=False,
+    )
+
+
+def _grid(x: Tensor) -> tuple[int]:
+    return (-(-x.numel() // _BLOCK),)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """The elements as they lie in memory, which have no gaps."""
+    return x.as_strided((x.numel(),), (1,))
+
+
+def _mend(x: Tensor, out: Tensor, spec: str, variables: str, grad: Tensor | None) -> None:
+    """Far out, where an oscillating function has no table, the formula itself is evaluated.
+
+    To count those elements the host waits for the device, as it must not while a graph is
+    captured: then all are computed.
+    """
+    missing = out.isnan() & ~x.isnan()
+    if x.is_cuda and torch.cuda.is_current_stream_capturing():
+        y = kernel(spec, variables)(x, ())
+        out.copy_(torch.where(missing, y if grad is None else grad * y, out))
+        return
+    y = kernel(spec, variables)(x[missing], ())
+    out[missing] = y if grad is None else grad[missing] * y
+
+
+# --- tables on the device --------------------------------------------------------------------
+
+_Key = tuple[str, str, torch.dtype, torch.device, bool]
+_tables: dict[_Key, Held | Tensor] = {}
+_lock = threading.Lock()
+
+
+def _held(
+    spec: str,
+    variables: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    backward: bool = False,
+) -> Held | Tensor:
+    """A table in a device's memory; for 16 bits all results, as patterns or as slopes."""
+    wanted = (spec, variables, dtype, device, backward)
+    found = _tables.get(wanted)
+    return found if found is not None else _tables.setdefault(wanted, _sent(*wanted))
+
+
+def _sent(
+    spec: str, variables: str, dtype: torch.dtype, device: torch.device, backward: bool
+) -> Held | Tensor:
+    _make_room(device)
+    if dtype is torch.float32:
+        table = compiled(spec, variables)
+        assert table is not None
+        return held(table.packed, device)
+    if backward:
+        return slopes16(spec, variables, dtype).to(device)
+    return values16(spec, variables, dtype).view(torch.int16).to(device)
+
+
+def _make_room(device: torch.device) -> None:
+    with _lock:
+        if len(_tables) < _MOST_HELD:
+            return
+        if device.type == "cuda":
+            torch.cuda.synchronize()  # a kernel may be reading one of them
+        _tables.clear()
+
+
+def held(packed: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> Held:
+    """The bytes of a table as the kernel reads them, in a device's memory."""
+    core = packed[: CORE.itemsize].view(CORE)[0]
+    levels, degree = int(core["levels"]), int(core["degree"])
+    fine = "fine" in (CORE.names or ()) and bool(core["fine"])
+    rows = np.vstack([core["tree"], core["centre"], core["coef"][: degree + 1 + fine]])
+    assert rows.shape[1] == MAX_SEGMENTS
+    fields = ("limit", "slope", "offset", "scale", "power", "first", "count", "start", "open")
+    laws = [float(law[name]) for law in core["side"] for name in fields]
+    laws += [1 / math.factorial(i) for i in range(_TERMS)]
+    wide = packed[CORE.itemsize :].copy().view(np.float64).reshape(-1, WIDE.itemsize // 8)
+    names = ("low", "high", "scale", "shift")
+    first = [core[name] for name in names] if levels == 0 else [*core["tree"][1:4], 0.0]
+    a, b, c, d = (float(number) for number in first)
+    return Held(
+        rows=torch.from_numpy(rows).to(device),
+        laws=torch.tensor(laws, dtype=torch.float64).to(device),
+        wide=torch.from_numpy(wide).to(device),
+        search=(a, b, c, d),
+        levels=levels,
+        degree=degree,
+        fine=fine,
+        open=bool(core["side"]["open"].any()),
+    )

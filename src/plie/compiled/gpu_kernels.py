@@ -1,0 +1,199 @@
+"""The evaluator as Triton kernels: what native/kernel.h and native/slow.cpp do, lane by lane.
+
+This file needs triton, so nothing but `plie.compiled.gpu` imports it, and late. The kernels are
+launched without the compiler's own fusing of products and sums: where one rounding is meant it
+says fma, as the C++ does, and so the bits are the same.
+
+What an element costs, beside its own bytes (8 forward and 12 backward in float32, half of that
+in 16 bits). An H100 that copies at 2.9 TB/s gives each of its 132 multiprocessors 0.7 cycles
+for an element of 8 bytes, in which it issues 90 instructions, and reads 128 bytes of its first
+cache 22 times for 32 elements:
+
+- Cells: one gather for the border, one for the centre, one for each coefficient, ten at degree
+  7. A row of the table is one line of 128 bytes in which each segment has a bank of its own, so
+  a gather takes one cycle for 32 elements, whatever they are. That, the load and the store are
+  12 of 22; instructions are about half of what there is room for.
+- Trees: the root and its two children are arguments, so 32 segments take three gathers to be
+  found: 14 with degree 9, 16 of 22.
+- 16 bits: the polynomial would take 12 of 11, and 45 instructions of 45, before it had rounded.
+  A gather from all 65,536 results takes as many cycles as a quarter of the lines it touches, or
+  as the fullest bank: four of 11 for 32 normal numbers in bfloat16, nine for 32 random patterns.
+  It also is the right result by construction.
+"""
+
+# The kernels' arguments have types of Triton's own.
+# ruff: noqa: ANN
+
+import triton
+import triton.language as tl
+
+ROW = tl.constexpr(32)  # numbers in a row of the core: one for each segment
+LAW = tl.constexpr(9)  # numbers that say what holds far out on one side
+WIDE = tl.constexpr(10)  # numbers in one segment of the wide table
+TERMS = tl.constexpr(14)  # of the exponential series, which stand behind both laws
+CELL_BITS = tl.constexpr(20)  # of the mantissa that do not choose a wide segment
+
+
+@triton.jit
+def _read(pointer, at, left, BLOCK: tl.constexpr):
+    """A block of what is read once. A full one without a mask, so that it is read in 16 bytes.
+
+    It is the first to leave the first cache, where the tables are to stay.
+    """
+    if left >= BLOCK:
+        x = tl.load(pointer + at, eviction_policy="evict_first")
+    else:
+        x = tl.load(pointer + at, mask=at < left, other=0)
+    return x
+
+
+@triton.jit
+def _write(pointer, at, y, left, BLOCK: tl.constexpr):
+    if left >= BLOCK:
+        tl.store(pointer + at, y)
+    else:
+        tl.store(pointer + at, y, mask=at < left)
+
+
+@triton.jit
+def _found(x, rows, a, b, c, d, LEVELS: tl.constexpr):
+    """The number of each x's segment."""
+    if LEVELS == 0:
+        inside = tl.minimum(tl.maximum(x, a), b)
+        cell = tl.fma(inside, c, d).to(tl.int32, bitcast=True) & 15
+        return cell + tl.where(x >= tl.load(rows + cell), 16, 0)
+    right = x >= a
+    at = 4 + tl.where(right, 2, 0) + tl.where(x >= tl.where(right, c, b), 1, 0)
+    for _ in tl.static_range(LEVELS - 2):
+        at = 2 * at + tl.where(x >= tl.load(rows + at), 1, 0)
+    return at - (1 << LEVELS)
+
+
+@triton.jit
+def _polynomial(x, at, rows, DEGREE: tl.constexpr, FINE: tl.constexpr):
+    """By Horner's rule in x − centre; with ``FINE`` the last two steps carry what they round."""
+    here = rows + at
+    t = x - tl.load(here + ROW)
+    coef = here + 2 * ROW
+    y = tl.load(coef + DEGREE * ROW)
+    for i in tl.static_range(DEGREE - 1, 1 if FINE else -1, -1):
+        y = tl.fma(y, t, tl.load(coef + i * ROW))
+    if FINE:
+        high = tl.load(coef + ROW)
+        sum1 = tl.fma(y, t, high)
+        rest = tl.fma(y, t, high - sum1) + tl.load(coef + (DEGREE + 1) * ROW)
+        y = tl.fma(sum1, t, tl.fma(rest, t, tl.load(coef)))
+    return y
+
+
+@triton.jit
+def _exponential(x, terms):
+    """e^x in float64: the operations of native/slow.cpp."""
+    inside = tl.minimum(tl.maximum(x, -800.0), 800.0)
+    magic = tl.full((), 6755399441055744.0, tl.float64)  # 1.5·2⁵²: leaves the whole part
+    n = (inside * tl.full((), 1.4426950408889634, tl.float64) + magic) - magic
+    r = tl.fma(n, tl.full((), -0.6931471803691238, tl.float64), inside)
+    r = tl.fma(n, tl.full((), -1.9082149292705877e-10, tl.float64), r)
+    total = r * 0.0 + tl.load(terms + TERMS - 1)
+    for i in tl.static_range(TERMS - 2, -1, -1):
+        total = tl.fma(total, r, tl.load(terms + i))
+    # Two powers of two: one alone may lie outside of float64 where the result does not.
+    whole = n.to(tl.int64)
+    half = whole >> 1
+    first = ((half + 1023) << 52).to(tl.float64, bitcast=True)
+    second = ((whole - half + 1023) << 52).to(tl.float64, bitcast=True)
+    y = tl.where(x > 800.0, float("inf"), total * first * second)
+    return tl.where(x < -800.0, 0.0, y)
+
+
+@triton.jit
+def _slow(x, missing, laws, wide):
+    """The wide table for the lanes that are ``missing``; of the others nothing is read."""
+    law = laws + tl.where(x > 0, LAW, 0)
+    size = tl.abs(x)
+    cell = size.to(tl.int32, bitcast=True) >> CELL_BITS
+    cell -= tl.load(law + 5, mask=missing, other=0.0).to(tl.int32)
+    inside = missing & (cell >= 0) & (cell < tl.load(law + 6, mask=missing, other=0.0))
+    start = tl.load(law + 7, mask=missing, other=0.0).to(tl.int32)
+    segment = wide + tl.where(inside, start + cell, 0) * WIDE
+    x64 = x.to(tl.float64)
+    t = x64 - tl.load(segment + 1, mask=inside, other=0.0)
+    y = tl.load(segment + 9, mask=inside, other=0.0)
+    for i in tl.static_range(6, -1, -1):
+        y = tl.fma(y, t, tl.load(segment + 2 + i, mask=inside, other=0.0))
+    sign = tl.load(segment, mask=inside, other=0.0)
+
+    # Beyond, a power: |x|^p = e^(p·log|x|), the product's rounding error made good.
+    scale = tl.load(law + 3, mask=missing, other=0.0)
+    power = tl.load(law + 4, mask=missing, other=0.0)
+    log = tl.log(tl.where(missing & (size < float("inf")), size, 1.0).to(tl.float64))
+    product = power * log
+    curved = _exponential(tl.where(inside, y, product), laws + 2 * LAW)
+    bent = tl.where(curved < float("inf"), tl.fma(power, log, -product), 0.0)
+    slope = tl.load(law + 1, mask=missing, other=0.0)
+    offset = tl.load(law + 2, mask=missing, other=0.0)
+    line = tl.where(slope == 0.0, offset, slope * x64 + offset)
+    line += tl.where(scale == 0.0, 0.0, scale * (curved + curved * bent))
+
+    y = tl.where(inside, tl.where(sign == 0.0, y, sign * curved), line).to(tl.float32)
+    y = tl.where(size == float("inf"), tl.load(law, mask=missing, other=0.0).to(tl.float32), y)
+    open_ = tl.load(law + 8, mask=missing, other=0.0) != 0.0
+    return tl.where(open_, float("nan"), tl.where(x != x, x, y))
+
+
+@triton.jit
+def evaluate(
+    x_pointer,
+    grad_pointer,
+    out_pointer,
+    count,
+    rows,
+    laws,
+    wide,
+    a,
+    b,
+    c,
+    d,
+    LEVELS: tl.constexpr,
+    DEGREE: tl.constexpr,
+    FINE: tl.constexpr,
+    BACKWARD: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """float32: out = f(x), or grad·f(x)."""
+    # In 64 bits: 2³¹ elements and more are allowed, but not within a block.
+    begin = tl.program_id(0).to(tl.int64) * BLOCK
+    left = count - begin
+    at = tl.arange(0, BLOCK)
+    x = _read(x_pointer + begin, at, left, BLOCK)
+    y = _polynomial(x, _found(x, rows, a, b, c, d, LEVELS), rows, DEGREE, FINE)
+    missing = y != y
+    if tl.max(missing.to(tl.int32), axis=0) > 0:
+        y = tl.where(missing, _slow(x, missing, laws, wide), y)
+    if BACKWARD:
+        y = _read(grad_pointer + begin, at, left, BLOCK) * y
+    _write(out_pointer + begin, at, y, left, BLOCK)
+
+
+@triton.jit
+def gather(
+    x_pointer,
+    grad_pointer,
+    out_pointer,
+    count,
+    results,
+    BACKWARD: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """16 bits: out = results[x], or grad·results[x] in float32, rounded once.
+
+    Forward all are patterns, of no type; backward x is a pattern, the results are float32.
+    """
+    begin = tl.program_id(0).to(tl.int64) * BLOCK
+    left = count - begin
+    at = tl.arange(0, BLOCK)
+    x = _read(x_pointer + begin, at, left, BLOCK)
+    y = tl.load(results + (x.to(tl.int32) & 0xFFFF))
+    if BACKWARD:
+        y = _read(grad_pointer + begin, at, left, BLOCK).to(tl.float32) * y
+    _write(out_pointer + begin, at, y.to(out_pointer.dtype.element_ty), left, BLOCK)
