@@ -32,6 +32,7 @@ from plie.compiled.wide import WIDE
 # would not keep enough bytes on their way, more would hold registers that other warps need. Not
 # tuned at run time: that would measure for seconds what varies by little.
 _BLOCK, _WARPS = 1024, 4
+_PART = 128  # where some are far out: one element for each thread
 _TERMS = 14  # of the exponential series
 _MOST_HELD = 512
 
@@ -69,7 +70,7 @@ def status() -> tuple[bool, str]:
     if os.environ.get("PLIE_TRITON", "1") == "0":
         return False, "PLIE_TRITON=0 is set"
     if not torch.cuda.is_available():
-        return False, "torch finds none"
+        return False, "torch finds no GPU"
     if importlib.util.find_spec("triton") is None:
         return False, "triton is not installed"
     version = importlib.metadata.version("triton")
@@ -151,6 +152,7 @@ def _launch(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables: s
         FINE=held.fine,
         BACKWARD=grad is not None,
         BLOCK=_BLOCK,
+        PART=_PART,
         num_warps=_WARPS,
         enable_fp_fusion=False,
     )

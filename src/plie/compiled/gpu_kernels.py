@@ -142,6 +142,16 @@ def _slow(x, missing, laws, wide):
 
 
 @triton.jit
+def _whole(x, at, rows, laws, wide, DEGREE: tl.constexpr, FINE: tl.constexpr):
+    """The core, and the wide table if some lane needs it."""
+    y = _polynomial(x, at, rows, DEGREE, FINE)
+    missing = y != y
+    if tl.max(missing.to(tl.int32), axis=0) > 0:
+        y = tl.where(missing, _slow(x, missing, laws, wide), y)
+    return y
+
+
+@triton.jit
 def evaluate(
     x_pointer,
     grad_pointer,
@@ -159,6 +169,7 @@ def evaluate(
     FINE: tl.constexpr,
     BACKWARD: tl.constexpr,
     BLOCK: tl.constexpr,
+    PART: tl.constexpr,
 ):
     """float32: out = f(x), or grad·f(x)."""
     # In 64 bits: 2³¹ elements and more are allowed, but not within a block.
@@ -167,12 +178,22 @@ def evaluate(
     at = tl.arange(0, BLOCK)
     x = _read(x_pointer + begin, at, left, BLOCK)
     y = _polynomial(x, _found(x, rows, a, b, c, d, LEVELS), rows, DEGREE, FINE)
-    missing = y != y
-    if tl.max(missing.to(tl.int32), axis=0) > 0:
-        y = tl.where(missing, _slow(x, missing, laws, wide), y)
-    if BACKWARD:
-        y = _read(grad_pointer + begin, at, left, BLOCK) * y
-    _write(out_pointer + begin, at, y, left, BLOCK)
+    if tl.max((y != y).to(tl.int32), axis=0) == 0:
+        if BACKWARD:
+            y = _read(grad_pointer + begin, at, left, BLOCK) * y
+        _write(out_pointer + begin, at, y, left, BLOCK)
+    else:
+        # Again, a part at a time, and in a loop: written out for a whole block this takes all
+        # the registers there are, and then few blocks run at once even if none comes here.
+        for part in range(0, BLOCK, PART):
+            some = part + tl.arange(0, PART)
+            inside = some < left
+            x_part = tl.load(x_pointer + begin + some, mask=inside, other=0)
+            found = _found(x_part, rows, a, b, c, d, LEVELS)
+            y_part = _whole(x_part, found, rows, laws, wide, DEGREE, FINE)
+            if BACKWARD:
+                y_part *= tl.load(grad_pointer + begin + some, mask=inside, other=0)
+            tl.store(out_pointer + begin + some, y_part, mask=inside)
 
 
 @triton.jit
