@@ -1,6 +1,7 @@
 """The evaluator: every instruction set, layout and thread count gives the same bits."""
 
 import ctypes
+import math
 import os
 import platform
 import shutil
@@ -93,9 +94,9 @@ def exponential(x):
         return 0.0 if x < 0 else INF
     n = float(np.rint(x * 1.4426950408889634))
     r = fma(n, -1.9082149292705877e-10, fma(n, -0.6931471803691238, x))
-    total = 1.0
-    for i in range(13, 0, -1):
-        total = fma(total, r / i, 1.0)
+    total = 1 / math.factorial(13)
+    for i in range(12, -1, -1):
+        total = fma(total, r, 1 / math.factorial(i))
     return float(np.ldexp(total, int(n)))
 
 

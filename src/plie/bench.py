@@ -232,7 +232,8 @@ def _gpu_seconds(call: Callable[[], Any], times: int) -> float:
         call()
     end.record()
     end.synchronize()
-    return begin.elapsed_time(end) / 1e3
+    milliseconds: float = begin.elapsed_time(end)
+    return milliseconds / 1e3
 
 
 def _count(call: Callable[[], Any], clock: Callable[[Callable[[], Any], int], float]) -> int:

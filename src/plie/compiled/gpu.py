@@ -8,6 +8,7 @@ serves, torch operations do, and `status` says why.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import math
@@ -71,7 +72,7 @@ def status() -> tuple[bool, str]:
         return False, "PLIE_TRITON=0 is set"
     if not torch.cuda.is_available():
         return False, "torch finds no GPU"
-    if importlib.util.find_spec("triton") is None:
+    if not _installed():
         return False, "triton is not installed"
     version = importlib.metadata.version("triton")
     return True, f"triton {version} on {torch.cuda.get_device_name()}"
@@ -79,19 +80,30 @@ def status() -> tuple[bool, str]:
 
 def serves(x: Tensor, spec: str, variables: str) -> bool:
     """Whether the tables serve this tensor."""
-    if not x.is_cuda or x.dtype not in cpu.SERVED or not _willing():
+    if not is_here(x) or x.dtype not in cpu.SERVED or not _willing():
         return False
     return x.dtype in cpu.SIXTEEN or compiled(spec, variables, x.numel()) is not None
 
 
+def is_here(x: Tensor) -> bool:
+    """Whether ``x`` is on a GPU."""
+    return x.is_cuda
+
+
 def _willing() -> bool:
-    return not _failure and os.environ.get("PLIE_TRITON", "1") != "0"
+    wanted = not _failure and os.environ.get("PLIE_TRITON", "1") != "0"
+    return wanted and _installed()
+
+
+@functools.cache
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def is_plain(x: Tensor) -> bool:
     """Whether ``x`` is an ordinary tensor on a GPU, with nothing watching or transforming it."""
     ordinary = type(x) is Tensor or type(x) is Parameter
-    return ordinary and x.is_cuda and not x.is_neg() and not cpu.is_watched()
+    return ordinary and is_here(x) and not x.is_neg() and not cpu.is_watched()
 
 
 def run(

@@ -21,9 +21,6 @@ cache 22 times for 32 elements:
   It also is the right result by construction.
 """
 
-# The kernels' arguments have types of Triton's own.
-# ruff: noqa: ANN
-
 import triton
 import triton.language as tl
 
@@ -107,38 +104,58 @@ def _exponential(x, terms):
 
 
 @triton.jit
-def _slow(x, missing, laws, wide):
-    """The wide table for the lanes that are ``missing``; of the others nothing is read."""
-    law = laws + tl.where(x > 0, LAW, 0)
-    size = tl.abs(x)
-    cell = size.to(tl.int32, bitcast=True) >> CELL_BITS
-    cell -= tl.load(law + 5, mask=missing, other=0.0).to(tl.int32)
-    inside = missing & (cell >= 0) & (cell < tl.load(law + 6, mask=missing, other=0.0))
-    start = tl.load(law + 7, mask=missing, other=0.0).to(tl.int32)
-    segment = wide + tl.where(inside, start + cell, 0) * WIDE
-    x64 = x.to(tl.float64)
-    t = x64 - tl.load(segment + 1, mask=inside, other=0.0)
-    y = tl.load(segment + 9, mask=inside, other=0.0)
-    for i in tl.static_range(6, -1, -1):
-        y = tl.fma(y, t, tl.load(segment + 2 + i, mask=inside, other=0.0))
-    sign = tl.load(segment, mask=inside, other=0.0)
+def _told(law, i, missing):
+    """One number of what holds far out, for the lanes that ask; of the others nothing is read."""
+    return tl.load(law + i, mask=missing, other=0.0)
 
-    # Beyond, a power: |x|^p = e^(p·log|x|), the product's rounding error made good.
-    scale = tl.load(law + 3, mask=missing, other=0.0)
-    power = tl.load(law + 4, mask=missing, other=0.0)
+
+@triton.jit
+def _segment(size, law, missing, wide):
+    """Which lanes lie in the wide table, and where their segments are."""
+    cell = size.to(tl.int32, bitcast=True) >> CELL_BITS
+    cell -= _told(law, 5, missing).to(tl.int32)
+    inside = missing & (cell >= 0) & (cell < _told(law, 6, missing).to(tl.int32))
+    start = _told(law, 7, missing).to(tl.int32)
+    return inside, wide + tl.where(inside, start + cell, 0) * WIDE
+
+
+@triton.jit
+def _power(size, law, missing):
+    """The logarithm of |x|^p, in two parts: its product's rounding error is not lost."""
+    power = _told(law, 4, missing)
     log = tl.log(tl.where(missing & (size < float("inf")), size, 1.0).to(tl.float64))
     product = power * log
-    curved = _exponential(tl.where(inside, y, product), laws + 2 * LAW)
-    bent = tl.where(curved < float("inf"), tl.fma(power, log, -product), 0.0)
-    slope = tl.load(law + 1, mask=missing, other=0.0)
-    offset = tl.load(law + 2, mask=missing, other=0.0)
-    line = tl.where(slope == 0.0, offset, slope * x64 + offset)
-    line += tl.where(scale == 0.0, 0.0, scale * (curved + curved * bent))
+    return product, tl.fma(power, log, -product)
 
-    y = tl.where(inside, tl.where(sign == 0.0, y, sign * curved), line).to(tl.float32)
-    y = tl.where(size == float("inf"), tl.load(law, mask=missing, other=0.0).to(tl.float32), y)
-    open_ = tl.load(law + 8, mask=missing, other=0.0) != 0.0
-    return tl.where(open_, float("nan"), tl.where(x != x, x, y))
+
+@triton.jit
+def _line(x, law, missing):
+    slope, offset = _told(law, 1, missing), _told(law, 2, missing)
+    return tl.where(slope == 0.0, offset, slope * x + offset)
+
+
+@triton.jit
+def _slow(x, missing, laws, wide):
+    """The wide table, and the closed form beyond it: native/slow.cpp."""
+    law = laws + tl.where(x > 0, LAW, 0)
+    size = tl.abs(x)
+    wide_x = x.to(tl.float64)
+    inside, segment = _segment(size, law, missing, wide)
+    t = wide_x - _told(segment, 1, inside)
+    y = _told(segment, 9, inside)
+    for i in tl.static_range(8, 1, -1):
+        y = tl.fma(y, t, _told(segment, i, inside))
+    product, rest = _power(size, law, missing)
+    # One exponential for both: each lane needs it for one at most.
+    curved = _exponential(tl.where(inside, y, product), laws + 2 * LAW)
+    sign, scale = _told(segment, 0, inside), _told(law, 3, missing)
+    y = tl.where(sign == 0.0, y, sign * curved)
+    curved += tl.where(curved < float("inf"), curved * rest, 0.0)
+    beyond = _line(wide_x, law, missing) + tl.where(scale == 0.0, 0.0, scale * curved)
+    y = tl.where(inside, y, beyond)
+    y = tl.where(size == float("inf"), _told(law, 0, missing), y).to(tl.float32)
+    y = tl.where(_told(law, 8, missing) != 0.0, float("nan"), y)
+    return tl.where(x != x, x, y)
 
 
 @triton.jit
