@@ -25,7 +25,7 @@ import plie
 from plie import bench
 from plie.compiled import cpu, gpu, native, ops
 from plie.compiled.tables import compiled
-from plie.errors import InputError
+from plie.errors import InputError, UnknownNameError
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="triton is not installed"
@@ -74,6 +74,8 @@ def spec_of(name):
 def _start():
     """In the other process: interpret, and take nothing but the GPU's path."""
     os.environ.update(TRITON_INTERPRET="1", PLIE_NATIVE="0")
+    native.status.cache_clear()
+    assert native.native() is None
     warnings.simplefilter("ignore")  # NumPy's, of infinities
     gpu.is_here = lambda x: True
     attempt = gpu._attempt
@@ -205,7 +207,8 @@ def test_any_layout_and_any_target(name, interpreted):
     y = cpu.forward(x, spec, "")
     results = interpreted(layouts, x, arguments=(spec,))
     assert len(results) == 7
-    for found, expected in zip(results[:4], [y, y, y[:, 1:, ::3], y[0].expand(3, 4, 10, 15)]):
+    wanted = [y, y, y[:, 1:, ::3], y[0].expand(3, 4, 10, 15)]
+    for found, expected in zip(results[:4], wanted, strict=True):
         assert same(found, expected)
     assert same(results[4], y)
     assert same(results[5], y.flatten()[:-1])
@@ -231,7 +234,7 @@ def layouts(x, spec):
 
 def test_compensated_steps(interpreted):
     """A table whose last two steps are fine, which none need be yet."""
-    x = torch.linspace(-7, 7, 61)
+    x = torch.linspace(-5, 5, 61)
     low = torch.linspace(-1e-8, 1e-8, 32)
     packed = compiled(spec_of("softplus"), "").packed
     (y,) = interpreted(fine, x, low, arguments=(packed,))
@@ -299,15 +302,13 @@ def through_plie(x, grad):
     return [gelu(x), y, by_x, out, back, operator, product]
 
 
-def test_what_is_learned_or_wide_stays_with_torch(interpreted):
+def test_float64_stays_with_torch(interpreted):
     (y,) = interpreted(in_float64, numbers(50))
     assert interpreted.launches == 0
     assert torch.allclose(y, torch.nn.functional.silu(numbers(50)))
 
 
 def in_float64(x):
-    elu = plie.get("elu").module(learnable=True) if False else None
-    assert elu is None
     return [plie.get("silu")(x.double()).float()]
 
 
@@ -396,7 +397,7 @@ def test_tables_on_a_device_are_few(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_bench_without_a_gpu():
-    with pytest.raises(InputError, match="^torch finds no GPU here: time the CPU"):
+    with pytest.raises(InputError, match=r"^torch finds no GPU here: time the CPU"):
         next(bench.measure(["relu"], device="cuda"))
     run = subprocess.run(
         [sys.executable, "-m", "plie", "bench", "relu", "--device", "cuda"],
@@ -408,7 +409,7 @@ def test_bench_without_a_gpu():
 
 
 def test_bench_devices():
-    with pytest.raises(InputError, match="unknown device 'gpu'"):
+    with pytest.raises(UnknownNameError, match="unknown device 'gpu'"):
         next(bench.measure(["relu"], device="gpu"))
     assert {t.device for t in bench.measure(["relu"], sizes=[64], repeats=2)} == {"cpu"}
 
@@ -435,10 +436,11 @@ def evaluate_source(kernels, levels, degree, fine, backward):
 
 
 def gather_source(kernels, dtype, backward):
-    other = f"*{dtype}" if backward else "*i16"
+    other = "*fp16" if dtype == "fp16" else "*i16"
     types = {"x_pointer": "*i16", "grad_pointer": other, "out_pointer": other, "count": "i32"}
     types["results"] = "*fp32" if backward else "*i16"
-    return source(kernels.gather, types, {"BACKWARD": backward, "BLOCK": gpu._BLOCK})
+    constants = {"BACKWARD": backward, "BRAIN": dtype == "bf16", "BLOCK": gpu._BLOCK}
+    return source(kernels.gather, types, constants)
 
 
 def source(kernel, types, constants):

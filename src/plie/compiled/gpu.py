@@ -175,16 +175,17 @@ def _launch(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables: s
 def _launch16(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables: str) -> None:
     from plie.compiled import gpu_kernels
 
-    backward = grad is not None
+    backward, bits = grad is not None, torch.int16
     results = _held(spec, variables, x.dtype, x.device, backward)
-    bits = torch.int16
+    typed = x.dtype if backward and x.dtype is torch.float16 else bits
     gpu_kernels.gather[_grid(x)](
         _flat(x).view(bits),
-        _flat(x).view(bits) if grad is None else _flat(grad),
-        _flat(out) if backward else _flat(out).view(bits),
+        _flat(x if grad is None else grad).view(typed),
+        _flat(out).view(typed),
         x.numel(),
         results,
         BACKWARD=backward,
+        BRAIN=x.dtype is torch.bfloat16,
         BLOCK=_BLOCK,
         num_warps=_WARPS,
         enable_fp_fusion=False,

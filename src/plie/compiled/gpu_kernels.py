@@ -214,6 +214,22 @@ def evaluate(
 
 
 @triton.jit
+def _product(grad, slope, BRAIN: tl.constexpr):
+    """The product in float32, rounded to nearest even; ``BRAIN``: bfloat16, as patterns.
+
+    Those are rounded by hand, as native/half.h does it: a processor's own conversion may flush
+    subnormal numbers.
+    """
+    if BRAIN:
+        y = (grad.to(tl.int32) << 16).to(tl.float32, bitcast=True) * slope
+        bits = y.to(tl.int32, bitcast=True)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return tl.where(y != y, 0x7FC0, rounded).to(tl.int16)
+    else:
+        return (grad.to(tl.float32) * slope).to(tl.float16)
+
+
+@triton.jit
 def gather(
     x_pointer,
     grad_pointer,
@@ -221,11 +237,12 @@ def gather(
     count,
     results,
     BACKWARD: tl.constexpr,
+    BRAIN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """16 bits: out = results[x], or grad·results[x] in float32, rounded once.
 
-    Forward all are patterns, of no type; backward x is a pattern, the results are float32.
+    x, the results forward, and bfloat16 are given as patterns, of no type.
     """
     begin = tl.program_id(0).to(tl.int64) * BLOCK
     left = count - begin
@@ -233,5 +250,5 @@ def gather(
     x = _read(x_pointer + begin, at, left, BLOCK)
     y = tl.load(results + (x.to(tl.int32) & 0xFFFF))
     if BACKWARD:
-        y = _read(grad_pointer + begin, at, left, BLOCK).to(tl.float32) * y
-    _write(out_pointer + begin, at, y.to(out_pointer.dtype.element_ty), left, BLOCK)
+        y = _product(_read(grad_pointer + begin, at, left, BLOCK), y, BRAIN)
+    _write(out_pointer + begin, at, y, left, BLOCK)
