@@ -135,7 +135,7 @@ def _attempt(launch: Any, x: Tensor, grad: Tensor | None, *rest: Any) -> bool:
         raise
     except Exception as error:  # whatever Triton, its compiler and its linker may raise
         first = str(error).strip().splitlines() or [""]
-        _failure = f"the kernel could not be compiled: {type(error).__name__}: {first[0]}"
+        _failure = f"a kernel could not be compiled or started: {type(error).__name__}: {first[0]}"
         return False
     return True
 
@@ -145,15 +145,16 @@ def _on(device: torch.device) -> AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
+# Kernels see addresses only: all tensors of a launch lie in one order in memory, without gaps.
 def _launch(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables: str) -> None:
     from plie.compiled import gpu_kernels
 
     held = _held(spec, variables, x.dtype, x.device)
     assert isinstance(held, Held)
     gpu_kernels.evaluate[_grid(x)](
-        _flat(x),
-        _flat(x if grad is None else grad),
-        _flat(out),
+        x,
+        x if grad is None else grad,
+        out,
         x.numel(),
         held.rows,
         held.laws,
@@ -179,9 +180,9 @@ def _launch16(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables:
     results = _held(spec, variables, x.dtype, x.device, backward)
     typed = x.dtype if backward and x.dtype is torch.float16 else bits
     gpu_kernels.gather[_grid(x)](
-        _flat(x).view(bits),
-        _flat(x if grad is None else grad).view(typed),
-        _flat(out).view(typed),
+        x.view(bits),
+        (x if grad is None else grad).view(typed),
+        out.view(typed),
         x.numel(),
         results,
         BACKWARD=backward,
@@ -194,11 +195,6 @@ def _launch16(x: Tensor, grad: Tensor | None, out: Tensor, spec: str, variables:
 
 def _grid(x: Tensor) -> tuple[int]:
     return (-(-x.numel() // _BLOCK),)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """The elements as they lie in memory, which have no gaps."""
-    return x.as_strided((x.numel(),), (1,))
 
 
 def _mend(x: Tensor, out: Tensor, spec: str, variables: str, grad: Tensor | None) -> None:

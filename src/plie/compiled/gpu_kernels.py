@@ -224,9 +224,10 @@ def _product(grad, slope, BRAIN: tl.constexpr):
         y = (grad.to(tl.int32) << 16).to(tl.float32, bitcast=True) * slope
         bits = y.to(tl.int32, bitcast=True)
         rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-        return tl.where(y != y, 0x7FC0, rounded).to(tl.int16)
+        product = tl.where(y != y, 0x7FC0, rounded).to(tl.int16)
     else:
-        return (grad.to(tl.float32) * slope).to(tl.float16)
+        product = (grad.to(tl.float32) * slope).to(tl.float16)
+    return product
 
 
 @triton.jit
