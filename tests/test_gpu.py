@@ -11,7 +11,6 @@ import math
 import multiprocessing
 import os
 import re
-import struct
 import subprocess
 import sys
 import warnings
@@ -266,6 +265,25 @@ def test_compensated_steps(interpreted):
     assert not same(y, cpu.kernel(spec_of("softplus"), "")(x, ()))
 
 
+@pytest.mark.parametrize("flag", [0, 1])
+def test_a_table_says_that_its_last_steps_are_compensated(flag, monkeypatch):
+    packed = compiled(spec_of("softplus"), "").packed
+    core, rest = packed[: gpu.CORE.itemsize].view(gpu.CORE)[0], packed[gpu.CORE.itemsize :]
+    fields = {name: gpu.CORE.fields[name][0] for name in ("levels", "degree")} | {"fine": "i4"}
+    fields |= {name: gpu.CORE.fields[name][0] for name in gpu.CORE.names}
+    longer = np.zeros(1, np.dtype(list(fields.items()), align=True))
+    for name in gpu.CORE.names:
+        longer[name] = core[name]
+    longer["fine"] = flag
+    longer["coef"][0, core["degree"] + 1] = 0.5
+    monkeypatch.setattr(gpu, "CORE", longer.dtype)
+    bytes_ = np.concatenate([longer.view(np.uint8), rest])
+    held = gpu.held(bytes_, torch.device("cpu"))
+    assert held.fine is bool(flag)
+    assert len(held.rows) == 2 + held.degree + 1 + flag
+    assert (held.rows[-1] == 0.5).all() == bool(flag)
+
+
 def compensated(x, column, low):
     """In mpmath, each step rounded to the 24 bits of a float32."""
     _, centre, *coef = column
@@ -371,6 +389,17 @@ def test_what_info_says(monkeypatch):
     assert plie.info().gpu == "torch operations (torch finds no GPU)"
 
 
+@pytest.mark.parametrize("name", ["triton", "pytorch-triton-rocm", "another"])
+def test_triton_under_any_name(name, monkeypatch):
+    def version(asked):
+        if asked != name:
+            raise gpu.importlib.metadata.PackageNotFoundError
+        return "9.9"
+
+    monkeypatch.setattr(gpu.importlib.metadata, "version", version)
+    assert gpu._version() == ("triton" if name == "another" else f"{name} 9.9")
+
+
 @pytest.mark.usefixtures("fresh")
 def test_a_kernel_that_cannot_be_compiled_is_not_tried_again(monkeypatch):
     def broken(*_):
@@ -449,13 +478,9 @@ def test_bench_devices():
 
 
 def registers(cubin):
-    """For each kernel of a CUDA binary, what a thread of it holds: high in a section's info."""
-    (table,), (size, count) = (
-        struct.unpack_from("<Q", cubin, 40),
-        struct.unpack_from("<HH", cubin, 58),
-    )
-    sections = [struct.unpack_from("<IIQQQQII", cubin, table + size * i) for i in range(count)]
-    return [info >> 24 for _, kind, flags, *_, info in sections if kind == 1 and flags & 4]
+    """What a thread of each kernel in a CUDA binary holds: attribute 2f, of a symbol a number."""
+    found = re.findall(rb"\x04\x2f\x08\x00.{4}(.{4})", cubin, re.DOTALL)
+    return [int.from_bytes(count, "little") for count in found]
 
 
 def evaluate_source(kernels, levels, degree, fine, backward):
@@ -511,8 +536,8 @@ def test_kernels_compile_and_leave_room(shape, capability, tmp_path, monkeypatch
     assert "mul.ftz.f32" not in text
     whole = re.findall(r"\n\s*(ld|st)\.global\S*\.v4", text)  # without a condition before it
     assert {"ld", "st"} <= set(whole), "16 bytes are read and written at a time"
-    assert registers(found.asm["cubin"])
-    assert max(registers(found.asm["cubin"])) <= (64 if isinstance(shape, tuple) else 32)
+    (held,) = registers(found.asm["cubin"])
+    assert 8 <= held <= (64 if isinstance(shape, tuple) else 32)
 
 
 # --- on a GPU ----------------------------------------------------------------------------------

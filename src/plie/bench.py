@@ -191,7 +191,7 @@ def _timed(
     elements: int,
     direction: str,
     repeats: int,
-    device: str,
+    device: str = "cpu",
 ) -> Iterator[Timing]:
     clock = _gpu_seconds if device == "cuda" else _seconds
     counts = {name: _count(call, clock) for name, call in ways.items()}

@@ -74,8 +74,17 @@ def status() -> tuple[bool, str]:
         return False, "torch finds no GPU"
     if not _installed():
         return False, "triton is not installed"
-    version = importlib.metadata.version("triton")
-    return True, f"triton {version} on {torch.cuda.get_device_name()}"
+    return True, f"{_version()} on {torch.cuda.get_device_name()}"
+
+
+def _version() -> str:
+    """Triton's name and version; some builds of torch bring it under a name of their own."""
+    for name in ("triton", "pytorch-triton", "pytorch-triton-rocm", "triton-rocm"):
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "triton"
 
 
 def serves(x: Tensor, spec: str, variables: str) -> bool:
@@ -235,7 +244,7 @@ def _held(
 def _sent(
     spec: str, variables: str, dtype: torch.dtype, device: torch.device, backward: bool
 ) -> Held | Tensor:
-    _make_room(device)
+    _make_room()
     if dtype is torch.float32:
         table = compiled(spec, variables)
         assert table is not None
@@ -245,12 +254,13 @@ def _sent(
     return values16(spec, variables, dtype).view(torch.int16).to(device)
 
 
-def _make_room(device: torch.device) -> None:
+def _make_room() -> None:
     with _lock:
         if len(_tables) < _MOST_HELD:
             return
-        if device.type == "cuda":
-            torch.cuda.synchronize()  # a kernel may be reading one of them
+        for device in {wanted[3] for wanted in _tables}:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)  # a kernel may be reading one of them
         _tables.clear()
 
 
