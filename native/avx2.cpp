@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "family.h"
 #include "half.h"
 #include "kernel.h"
 
@@ -13,6 +14,7 @@ struct V {
   static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
   static void stream(float* p, F v) { _mm256_stream_ps(p, v); }
   static void fence() { _mm_sfence(); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
@@ -80,6 +82,7 @@ struct V {
 
 }  // namespace
 
-extern const Path kAvx2 = {"avx2", choose<V>, half::gather, half::gather_backward};
+extern const Path kAvx2 = {"avx2", choose<V>, half::gather, half::gather_backward,
+                           family_forward<V>, family_backward<V>};
 
 }  // namespace plie

@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "family.h"
 #include "half.h"
 #include "kernel.h"
 
@@ -13,6 +14,7 @@ struct V {
   static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
   static void stream(float* p, F v) { _mm512_stream_ps(p, v); }
   static void fence() { _mm_sfence(); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
@@ -136,6 +138,7 @@ void gather_backward(const float* slopes, const uint16_t* x, const uint16_t* gra
 
 }  // namespace
 
-extern const Path kAvx512 = {"avx512", choose<V>, gather, gather_backward};
+extern const Path kAvx512 = {"avx512", choose<V>, gather, gather_backward,
+                           family_forward<V>, family_backward<V>};
 
 }  // namespace plie

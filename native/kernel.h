@@ -1,7 +1,7 @@
 // The evaluator, written once over a vector type V that each instruction set supplies:
 //   F, W                       a register of W floats
 //   load, store, stream        unaligned load and store; store past the cache (aligned)
-//   sub, mul, fma
+//   add, sub, mul, fma
 //   Search<LEVELS>             finds segments (LEVELS = 0: by cells); Lookup<LEVELS> reads one value per segment
 //   nans(F)                    bit mask of the lanes that are NaN
 // Every lane of every instruction set does the same operations in the same order, so the
@@ -17,16 +17,16 @@
 namespace plie {
 namespace {
 
-template <class V, int LEVELS, int DEGREE>
+template <class V, int LEVELS, int DEGREE, bool FINE>
 struct Polynomial {
   using F = typename V::F;
   typename V::template Search<LEVELS> search;
-  typename V::template Lookup<LEVELS> centre, coef[DEGREE + 1];
+  typename V::template Lookup<LEVELS> centre, coef[DEGREE + 1 + FINE];
   const Table& table;
   mutable bool open = false;
 
   explicit Polynomial(const Table& table) : search(table), centre(table.centre), table(table) {
-    for (int i = 0; i <= DEGREE; ++i) coef[i] = typename V::template Lookup<LEVELS>(table.coef[i]);
+    for (int i = 0; i <= DEGREE + FINE; ++i) coef[i] = typename V::template Lookup<LEVELS>(table.coef[i]);
   }
 
   inline __attribute__((always_inline)) F operator()(F x) const {
@@ -34,7 +34,12 @@ struct Polynomial {
     const F t = V::sub(x, centre(at));
     F y = coef[DEGREE](at);
 #pragma GCC unroll 16
-    for (int i = DEGREE - 1; i >= 0; --i) y = V::fma(y, t, coef[i](at));
+    for (int i = DEGREE - 1; i >= (FINE ? 2 : 0); --i) y = V::fma(y, t, coef[i](at));
+    if constexpr (FINE) {
+      const F c = coef[1](at), slope = V::fma(y, t, c);
+      const F rest = V::add(V::fma(y, t, V::sub(c, slope)), coef[DEGREE + 1](at));
+      y = V::fma(slope, t, V::fma(rest, t, coef[0](at)));
+    }
     const uint32_t missing = V::nans(y);
     return __builtin_expect(missing != 0, 0) ? mend(x, y, missing) : y;
   }
@@ -55,9 +60,9 @@ struct Polynomial {
 // memory.
 constexpr size_t kAhead = 512, kFarAhead = 2048;
 
-template <class V, int LEVELS, int DEGREE, bool BACKWARD>
+template <class V, int LEVELS, int DEGREE, bool FINE, bool BACKWARD>
 bool run(const Table& table, const float* x, const float* grad, float* out, size_t n, bool stream) {
-  const Polynomial<V, LEVELS, DEGREE> polynomial(table);
+  const Polynomial<V, LEVELS, DEGREE, FINE> polynomial(table);
   constexpr size_t W = V::W;
   const auto one = [&](size_t i) {
     auto y = polynomial(V::load(x + i));
@@ -97,25 +102,36 @@ bool run(const Table& table, const float* x, const float* grad, float* out, size
 }
 
 template <class V, int LEVELS, bool BACKWARD>
-Kernel by_degree(int degree) {
-  switch (degree) {
-    case 3: return run<V, LEVELS, 3, BACKWARD>;
-    case 5: return run<V, LEVELS, 5, BACKWARD>;
-    case 6: return run<V, LEVELS, 6, BACKWARD>;
-    case 7: return run<V, LEVELS, 7, BACKWARD>;
-    case 8: return run<V, LEVELS, 8, BACKWARD>;
-    case 9: return run<V, LEVELS, 9, BACKWARD>;
+Kernel by_degree(int degree, bool fine) {
+  switch (fine ? -degree : degree) {
+    case 3: return run<V, LEVELS, 3, false, BACKWARD>;
+    case 5: return run<V, LEVELS, 5, false, BACKWARD>;
+    case 6: return run<V, LEVELS, 6, false, BACKWARD>;
+    case 7: return run<V, LEVELS, 7, false, BACKWARD>;
+    case 8: return run<V, LEVELS, 8, false, BACKWARD>;
+    case 9: return run<V, LEVELS, 9, false, BACKWARD>;
+    case -7: return run<V, LEVELS, 7, true, BACKWARD>;
+    case -8: return run<V, LEVELS, 8, true, BACKWARD>;
+    case -9: return run<V, LEVELS, 9, true, BACKWARD>;
+    default: return nullptr;
+  }
+}
+
+template <class V, bool BACKWARD>
+Kernel by_levels(int levels, int degree, bool fine) {
+  switch (levels) {
+    case 0: return by_degree<V, 0, BACKWARD>(degree, fine);
+    case 3: return by_degree<V, 3, BACKWARD>(degree, fine);
+    case 4: return by_degree<V, 4, BACKWARD>(degree, fine);
+    case 5: return by_degree<V, 5, BACKWARD>(degree, fine);
     default: return nullptr;
   }
 }
 
 template <class V>
-Kernel choose(int levels, int degree, bool backward) {
-  if (levels == 0) return backward ? by_degree<V, 0, true>(degree) : by_degree<V, 0, false>(degree);
-  if (levels == 3) return backward ? by_degree<V, 3, true>(degree) : by_degree<V, 3, false>(degree);
-  if (levels == 4) return backward ? by_degree<V, 4, true>(degree) : by_degree<V, 4, false>(degree);
-  if (levels == 5) return backward ? by_degree<V, 5, true>(degree) : by_degree<V, 5, false>(degree);
-  return nullptr;
+Kernel choose(const Table& table, bool backward) {
+  const auto by = backward ? by_levels<V, true> : by_levels<V, false>;
+  return by(table.levels, table.degree, table.fine != 0);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <arm_neon.h>
 
+#include "family.h"
 #include "half.h"
 #include "kernel.h"
 
@@ -13,6 +14,7 @@ struct V {
   static void store(float* p, F v) { vst1q_f32(p, v); }
   static void stream(float* p, F v) { vst1q_f32(p, v); }
   static void fence() {}
+  static F add(F a, F b) { return vaddq_f32(a, b); }
   static F sub(F a, F b) { return vsubq_f32(a, b); }
   static F mul(F a, F b) { return vmulq_f32(a, b); }
   static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
@@ -68,6 +70,7 @@ struct V {
 
 }  // namespace
 
-extern const Path kNeon = {"neon", choose<V>, half::gather, half::gather_backward};
+extern const Path kNeon = {"neon", choose<V>, half::gather, half::gather_backward,
+                           family_forward<V>, family_backward<V>};
 
 }  // namespace plie

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "family.h"
 #include "half.h"
 #include "kernel.h"
 
@@ -13,6 +14,7 @@ struct V {
   static void store(float* p, F v) { *p = v; }
   static void stream(float* p, F v) { *p = v; }
   static void fence() {}
+  static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
   static F mul(F a, F b) { return a * b; }
   static F fma(F a, F b, F c) { return std::fma(a, b, c); }
@@ -52,6 +54,7 @@ struct V {
 
 }  // namespace
 
-extern const Path kPlain = {"plain", choose<V>, half::gather, half::gather_backward};
+extern const Path kPlain = {"plain", choose<V>, half::gather, half::gather_backward,
+                           family_forward<V>, family_backward<V>};
 
 }  // namespace plie

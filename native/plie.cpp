@@ -89,6 +89,8 @@ PLIE_API int64_t plie_table_bytes(int64_t wide) {
   return static_cast<int64_t>(sizeof(Table) + (wide - 1) * sizeof(WideSegment));
 }
 
+PLIE_API int plie_format() { return kFormat; }
+
 PLIE_API const char* plie_path() { return active->name; }
 
 // The path of that name if this processor has it, else the best; returns the one chosen.
@@ -112,7 +114,7 @@ PLIE_API int plie_run(const void* table, const float* x, const float* grad, floa
                       int threads) {
   const Table& t = *static_cast<const Table*>(table);
   Job job{};
-  job.kernel = active->choose(t.levels, t.degree, grad != nullptr);
+  job.kernel = active->choose(t, grad != nullptr);
   if (!job.kernel) return 1;
   job.n = n, job.table = table, job.x = x, job.grad = grad, job.out = out;
   job.body = [](const Job& j, int64_t begin, int64_t count) {
@@ -129,7 +131,7 @@ PLIE_API int plie_run(const void* table, const float* x, const float* grad, floa
 // out = f(x) on this thread.
 PLIE_API int plie_few(const void* table, const float* x, float* out, int64_t n) {
   const Table& t = *static_cast<const Table*>(table);
-  const Kernel kernel = active->choose(t.levels, t.degree, false);
+  const Kernel kernel = active->choose(t, false);
   if (!kernel) return 1;
   return kernel(t, x, nullptr, out, static_cast<size_t>(n), false) ? 2 : 0;
 }
@@ -159,6 +161,43 @@ PLIE_API void plie_gather_backward(const float* slopes, const uint16_t* x, const
                             j.flag, j.stream);
   };
   spread(job, n * 2, threads);
+}
+
+// A family on rows of equal length, row r with the numbers of channel r % channels. Where grad is
+// given, out is the gradient by x, and sums receives the parts of those by the numbers, channel by
+// channel; parts is room for as many numbers for each block.
+PLIE_API int plie_family(const Family* family, const float* x, const float* grad, float* out,
+                         double* sums, double* parts, int64_t rows, int64_t length, int threads) {
+  const int64_t width = 3 * family->terms + 2, blocks = (length + kBlock - 1) / kBlock;
+  struct Work {
+    const Family* family;
+    int64_t length, width, blocks;
+    double* parts;
+  } work{family, length, width, blocks, parts};
+  Job job{};
+  job.n = rows * blocks * kBlock, job.table = &work, job.x = x, job.grad = grad, job.out = out;
+  job.body = [](const Job& j, int64_t begin, int64_t count) {
+    const Work& w = *static_cast<const Work*>(j.table);
+    for (int64_t b = begin / kBlock; b < (begin + count) / kBlock; ++b) {
+      const int64_t row = b / w.blocks, at = b % w.blocks * kBlock, first = row * w.length + at;
+      const int n = static_cast<int>(std::min(kBlock, w.length - at));
+      const double* numbers = w.family->numbers + row % w.family->channels * w.width;
+      const float* in = static_cast<const float*>(j.x) + first;
+      const float* flow = static_cast<const float*>(j.grad);
+      float* to = static_cast<float*>(j.out) + first;
+      const bool open = flow ? active->family_backward(*w.family, numbers, in, flow + first, to,
+                                                       w.parts + b * w.width, n)
+                             : active->family(*w.family, numbers, in, to, n);
+      if (open) j.open = true;
+    }
+  };
+  spread(job, 0, threads);
+  if (grad)
+    // In the order of the blocks, whoever has computed them.
+    for (int64_t b = 0; b < rows * blocks; ++b)
+      for (int64_t k = 0; k < width; ++k)
+        sums[b / blocks % family->channels * width + k] += parts[b * width + k];
+  return job.open ? 2 : 0;
 }
 
 // Before the first write to large fresh memory: ask for huge pages, which fault 512 times less.

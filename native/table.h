@@ -4,6 +4,7 @@
 
 namespace plie {
 
+constexpr int kFormat = 5;  // as FORMAT in table.py
 constexpr int kMaxSegments = 32;
 constexpr int kMaxDegree = 11;
 constexpr int kWideDegree = 7;
@@ -25,14 +26,16 @@ struct Side {
 };
 
 // The core: up to 32 segments, a polynomial in x - centre on each. A NaN coefficient sends x
-// to the wide table. Segments are found in one of two ways:
+// to the wide table. Where `fine` is set the last two steps carry their rounding errors along,
+// and coef[degree + 1] holds what the float32 coefficients of t leave over. Segments are found
+// in one of two ways:
 // - levels = 0: sixteen cells of equal width, each divided at its own border (tree[cell]) into
 //   segment `cell` to the left and `cell + 16` from the border on. x is clamped to [low, high]
 //   and fma(x, scale, shift) leaves the cell's number in its lowest bits.
 // - else by a binary search among 2^levels segments; tree holds the borders in breadth-first
 //   order from 1, and the right side owns a border.
 struct Table {
-  int32_t levels, degree;
+  int32_t levels, degree, fine;
   float low, high, scale, shift;
   float tree[kMaxSegments];
   float centre[kMaxSegments];

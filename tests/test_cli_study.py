@@ -122,6 +122,40 @@ def test_interruption_says_how_to_go_on(capsys, tmp_path, monkeypatch):
     assert "the same command goes on" in err
 
 
+SWALLOWED = """
+import os, signal, sys
+from plie import cli
+
+class Swallower:
+    # stands for an extension module that swallows the interrupt while it loads
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000): pass
+            except KeyboardInterrupt:
+                pass
+
+sys.meta_path.insert(0, Swallower())
+cli.main({words!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [("plie.study", ["study", "xor", "--epochs", "1"]), ("plie.display", ["show", "relu"])],
+)
+def test_ctrl_c_while_loading_stops_the_command(tmp_path, module, words):
+    code = SWALLOWED.format(module=module, words=words)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 130
+    assert not found.stdout
+    assert "Traceback" not in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_version(capsys):
     code, out, _ = plie(capsys, "--version")
     assert code == 0

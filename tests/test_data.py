@@ -78,6 +78,11 @@ BAD = {
     "missing": ("a,c\n1,x\n,y\n", "c", "column 'a' has no value in 1 row"),
     "missing class": ("a,c\n1,x\n2,\n3,\n", "c", "column 'c' has no value in 2 rows"),
     "text": ("a,b,c\n1,one,x\n2,two,y\n", "c", "feature column 'b' is not numeric: it holds 'one'"),
+    "text below numbers": (
+        "a,b,c\n1,2,x\n3,foo,y\n",
+        "c",
+        "feature column 'b' is not numeric: it holds 'foo'",
+    ),
     "infinite": ("a,c\n1,x\n1e300,y\n", "c", "too large"),
     "semicolons": ("a;c\n1;x\n2;y\n", "c", "separated by semicolons"),
     "one class": ("a,c\n1,x\n2,x\n", "c", "one class only"),

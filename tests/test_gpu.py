@@ -250,7 +250,7 @@ def layouts(x, spec):
 
 
 def test_compensated_steps(interpreted):
-    """A table whose last two steps are fine, which none need be yet."""
+    """The last two steps of a `fine` table, against mpmath."""
     x = torch.linspace(-5, 5, 61)
     low = torch.linspace(-1e-8, 1e-8, 32)
     packed = compiled(spec_of("softplus"), "").packed

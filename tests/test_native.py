@@ -719,6 +719,12 @@ def test_a_spoilt_library_is_left_alone(copied, content):
     assert_the_same_values(lines)
 
 
+def test_a_library_of_another_format_is_left_alone(monkeypatch):
+    monkeypatch.setattr(native, "FORMAT", native.FORMAT + 1)
+    with pytest.raises(OSError, match="built for tables of another format"):
+        native._declare(evaluator.library)
+
+
 def test_without_openmp_it_runs_on_one_thread(tmp_path, monkeypatch):
     """A library of its own that was handed no threads: the same values, and it says so."""
     (built,) = [f for p in plie.compiled.__path__ if (f := Path(p) / native._LIBRARY).exists()]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -71,6 +73,23 @@ def _fail(sentence: str) -> None:
     sys.exit(2)
 
 
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Around imports: Ctrl-C leaves at once, when nothing is computed yet.
+
+    A KeyboardInterrupt can be swallowed while an extension module loads, which leaves the module
+    half made and the command to fail in it, or to go on as if nobody had asked it to stop.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may do this
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"plie {__version__}")
@@ -129,8 +148,9 @@ def study(
 ) -> None:
     """Train logistic regression, a linear MLP and an MLP with each activation; write a report."""
     try:
-        from plie.source import activation_of
-        from plie.study import parse_hidden, run
+        with _loading():
+            from plie.source import activation_of
+            from plie.study import parse_hidden, run
 
         names = split_commas(act)
         if not names:
@@ -240,7 +260,8 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """List the activations there are."""
-    from plie import listing
+    with _loading():
+        from plie import listing
 
     names = listing.find(search, family, smooth=smooth, monotonic=monotonic)
     if as_json:
@@ -257,8 +278,9 @@ def show(
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Add the source as BibTeX.")] = False,
 ) -> None:
     """Show an activation: formula, both curves, facts, source."""
-    from plie import display
-    from plie.source import activation_of
+    with _loading():
+        from plie import display
+        from plie.source import activation_of
 
     shown = activation_of(activation)
     out = console()
@@ -281,8 +303,9 @@ def plot(
     ] = True,
 ) -> None:
     """Draw activations: f on the left, f′ on the right."""
-    from plie.plot import check_path, curves, save
-    from plie.source import activation_of
+    with _loading():
+        from plie.plot import check_path, curves, save
+        from plie.source import activation_of
 
     check_path(out)
     figure = curves(
@@ -298,8 +321,9 @@ def plot(
 @app.command()
 def cite(activation: Annotated[str, typer.Argument(help="A name.")]) -> None:
     """Print the source of an activation as BibTeX."""
-    from plie import display
-    from plie.source import activation_of
+    with _loading():
+        from plie import display
+        from plie.source import activation_of
 
     print(display.citation(activation_of(activation)))
 
@@ -307,7 +331,8 @@ def cite(activation: Annotated[str, typer.Argument(help="A name.")]) -> None:
 @app.command()
 def info() -> None:
     """Tell which evaluator is active and why, and where tables are kept."""
-    from plie.environment import info as state
+    with _loading():
+        from plie.environment import info as state
 
     print(state())
 
@@ -332,9 +357,10 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
 ) -> None:
     """Time activations, relative to copying the tensor: the limit of a forward pass."""
-    from plie import bench as timing
-    from plie import measured
-    from plie.zoo import names
+    with _loading():
+        from plie import bench as timing
+        from plie import measured
+        from plie.zoo import names
 
     sizes = [timing.parse_size(text) for text in split_commas(size)]
     chosen = list(activations or names(scalar=True))
@@ -361,9 +387,10 @@ def accuracy(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/accuracy"),
 ) -> None:
     """Compare Plié and torch with values of fifty digits."""
-    from plie import accuracy as exactness
-    from plie import measured
-    from plie.zoo import names
+    with _loading():
+        from plie import accuracy as exactness
+        from plie import measured
+        from plie.zoo import names
 
     chosen = list(activations or names(scalar=True))
     found = exactness.measure(chosen, points=points, seed=seed)

@@ -208,12 +208,20 @@ def _check_numbers(features: pd.DataFrame) -> None:
 
     for column in features.columns:
         if not is_numeric_dtype(features[column]):
-            example = features[column].iloc[0]
+            example = _first_text(features[column])
             raise InputError(f"feature column '{column}' is not numeric: it holds '{example}'")
         with np.errstate(over="ignore"):
             finite = np.isfinite(features[column].to_numpy(dtype="float32"))
         if not finite.all():
             raise InputError(f"column '{column}' has a value that is infinite or too large")
+
+
+def _first_text(column: pd.Series) -> object:
+    """The first value that keeps the column from being one of numbers."""
+    import pandas as pd
+
+    strange = column[pd.to_numeric(column, errors="coerce").isna()]
+    return (strange if len(strange) else column).iloc[0]
 
 
 def _classes(column: pd.Series) -> tuple[Tensor, tuple[str, ...]]:

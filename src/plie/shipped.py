@@ -50,7 +50,7 @@ def write_facts() -> None:
 
 
 def write_tables(workers: int) -> None:
-    """Build the tables of every scalar row, f and f′, and write them."""
+    """Build the tables of every scalar row and of what learned ones share, f and f′."""
     from concurrent.futures import ProcessPoolExecutor
 
     import torch
@@ -71,8 +71,13 @@ def write_tables(workers: int) -> None:
 def table_jobs() -> list[tuple[str, str]]:
     """(spec, variables) of every table that ships."""
     from plie import zoo
+    from plie.compiled.family import family
 
-    specs = sorted({zoo.get(name).as_formula().spec for name in zoo.names(scalar=True)})
+    rows = [zoo.get(name) for name in zoo.names(scalar=True)]
+    learned = {row: [p.name for p in row.parameters if p.learnable] for row in rows}
+    families = [family(row.as_formula(free).spec) for row, free in learned.items() if free]
+    shared = {term.spec for found in families if found for term in found.terms}
+    specs = sorted({row.as_formula().spec for row in rows} | shared)
     return [(spec, variables) for spec in specs for variables in ("", "x")]
 
 

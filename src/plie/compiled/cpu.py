@@ -93,7 +93,7 @@ def quick(
     few, run, held, far = ready
     table = held.pointer
     if out is None:
-        result = torch.empty_like(x) if count < _FRESH else _like(x)
+        result = torch.empty_like(x) if count < _FRESH else like(x)
         target = result.data_ptr()
     else:
         target, result = _address(out, _FLOAT), out
@@ -170,7 +170,7 @@ def forward(x: Tensor, spec: str, variables: str, out: Tensor | None = None) -> 
     """The function at every element; `serves` must have said yes."""
     library = native()
     assert library is not None
-    result = _like(x) if out is None else out
+    result = like(x) if out is None else out
     source, target = aligned(apart(x, out, spec, variables), result)
     threads = torch.get_num_threads()
     if x.dtype is torch.float32:
@@ -193,7 +193,7 @@ def backward(
     """``grad`` times the function at every element, in one pass."""
     library = native()
     assert library is not None
-    result = _like(x) if out is None else out
+    result = like(x) if out is None else out
     source, target = aligned(apart(x, out, spec, variables), result)
     flow = in_order(apart(grad, out, spec, variables), source)
     threads = torch.get_num_threads()
@@ -219,7 +219,8 @@ def backward(
     return result if target is result else result.copy_(target)
 
 
-def _like(x: Tensor) -> Tensor:
+def like(x: Tensor) -> Tensor:
+    """A new tensor to write into; a large one in huge pages, which cost far fewer page faults."""
     fresh = torch.empty_like(x)
     if fresh.numel() >= _FRESH:
         library = native()

@@ -20,12 +20,16 @@ SPREAD = 1.0  # how much of its own size f may vary from a segment's leading ter
 
 @dataclass(frozen=True)
 class Segment:
-    """A polynomial about ``centre`` on [low, high]; no coefficients where the core has none."""
+    """A polynomial about ``centre`` on [low, high]; no coefficients where the core has none.
+
+    ``rest`` is what the float32 coefficient of x − centre leaves over, where it is made use of.
+    """
 
     low: float
     high: float
     centre: float
     coef: tuple[float, ...]
+    rest: float = 0.0
 
 
 @functools.cache
@@ -76,7 +80,7 @@ def holds(curve: Curve, low: float, high: float, degree: int, strict: float) -> 
     return bool(small) and bool((added <= strict * SPREAD * scale).all())
 
 
-def rounded(curve: Curve, low: float, high: float, degree: int) -> Segment:
+def rounded(curve: Curve, low: float, high: float, degree: int, *, fine: bool = False) -> Segment:
     """The segment with float32 coefficients, the others fitted anew after each is rounded."""
     root, order = root_inside(curve, low, high, degree)
     centre = root if order else _centre(curve, low, high)
@@ -91,15 +95,26 @@ def rounded(curve: Curve, low: float, high: float, degree: int) -> Segment:
     x, u, y = x[keep], u[keep], y[keep]
     weight = 1 / np.maximum(curve.scale(x, y), max(float(np.abs(y).max()) * 1e-30, 1e-300))
     coef = np.zeros(degree + 1)
-    rest = y.copy()
+    rest, left_over = y.copy(), 0.0
     for k in range(order, degree + 1):
         powers = u[:, None] ** np.arange(k, degree + 1)
         solution = np.linalg.lstsq(powers * weight[:, None], rest * weight, rcond=None)[0]
-        coef[k] = float(np.float32(solution[0] / span**k))
+        exact = solution[0] / span**k
+        coef[k] = float(np.float32(exact))
         if k == 0:
             coef[0] = float(np.float32(curve.quick(np.array([centre]))[0]))
-        rest = rest - coef[k] * (x - centre) ** k
-    return Segment(low, high, centre, tuple(coef))
+        if k == 1 and fine:
+            coef[1], left_over = _parts(exact)
+        rest = rest - (coef[k] + (left_over if k == 1 else 0.0)) * (x - centre) ** k
+    return Segment(low, high, centre, tuple(coef), left_over)
+
+
+def _parts(value: float) -> tuple[float, float]:
+    """Two float32 that sum to ``value``, of one sign: so that their products with −0 are, too."""
+    first = np.float32(value)
+    if abs(float(first)) > abs(value):
+        first = np.nextafter(first, np.float32(0))
+    return float(first), float(np.float32(value - float(first)))
 
 
 def _centre(curve: Curve, low: float, high: float) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import plie.compiled
-from plie.compiled.table import CORE
+from plie.compiled.table import CORE, FORMAT
 from plie.compiled.wide import WIDE
 
 _LIBRARY = {"win32": "_native.dll", "darwin": "_native.so"}.get(sys.platform, "_native.so")
@@ -92,13 +92,15 @@ def _declare(library: ctypes.CDLL) -> None:
     library.plie_set_path.argtypes = [ctypes.c_char_p]
     library.plie_table_bytes.restype = _count
     library.plie_table_bytes.argtypes = [_count]
-    if library.plie_table_bytes(1) != CORE.itemsize + WIDE.itemsize:
-        raise OSError("it was built for tables of another layout")
+    size = CORE.itemsize + WIDE.itemsize
+    if library.plie_format() != FORMAT or library.plie_table_bytes(1) != size:
+        raise OSError("it was built for tables of another format")
     library.plie_set_threads.argtypes = [_pointer] * 3
     library.plie_run.argtypes = [_pointer] * 4 + [_count, ctypes.c_int]
     library.plie_gather.restype = None
     library.plie_gather.argtypes = [_pointer] * 3 + [_count, ctypes.c_int]
     library.plie_gather_backward.argtypes = [_pointer] * 4 + [_count, ctypes.c_int, ctypes.c_int]
+    library.plie_family.argtypes = [_pointer] * 6 + [_count] * 2 + [ctypes.c_int]
     library.plie_fresh.argtypes = [_pointer, _count]
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from plie.compiled import cpu, gpu
+from plie.compiled import learned as on_tables
 from plie.compiled.evaluate import kernel
 from plie.compiled.native import native
 from plie.compiled.tables import compiled
@@ -41,6 +42,11 @@ def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -
         return cpu.forward(x, spec, variables)
     if not learned and gpu.serves(x, spec, variables):
         y = gpu.run(x, spec, variables)
+        if y is not None:
+            return y
+    if learned and x.is_cpu:
+        ready = on_tables.ready(x, learned, spec, variables)
+        y = ready.forward(x) if ready else None
         if y is not None:
             return y
     return kernel(spec, variables)(x, learned)
@@ -132,6 +138,10 @@ def apply(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Te
         if x.requires_grad and torch.is_grad_enabled():
             return _Plain.apply(x, spec, variables)  # type: ignore[no-any-return,no-untyped-call]
         return _evaluate(x, (), spec, variables)
+    if learned and cpu.is_plain(x) and all(map(cpu.is_plain, learned)):
+        ready = on_tables.ready(x, learned, spec, variables)
+        if ready:
+            return _Learned.apply(ready, x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
     return _Evaluate.apply(x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -301,6 +311,34 @@ class _Plain(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         spec, variables = ctx.formula
         return _product(grad, x, spec, f"{variables} x".strip()), None, None
+
+
+class _Learned(torch.autograd.Function):
+    """`_Evaluate` for ordinary tensors whose function has tables for every parameter value."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, ready: on_tables.Ready, x: Tensor, spec: str, variables: str, *learned: Tensor
+    ) -> Tensor:
+        _save(ctx, x, learned, spec, variables)
+        ctx.ready = ready
+        y = ready.forward(x)
+        return kernel(spec, variables)(x, learned) if y is None else y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        _, x_needs, _, _, *needs = ctx.needs_input_grad
+        x, *learned = ctx.saved_tensors
+        found = None
+        if not torch.is_grad_enabled() and cpu.is_plain(grad) and cpu.is_plain(x):
+            found = ctx.ready.backward(x, grad.contiguous())
+        if found is None:
+            by_x, *by_learned = _gradients(ctx, grad, [x_needs, *needs])
+        else:
+            by_x, sums = found
+            pairs = zip(sums, learned, strict=True)
+            by_learned = [s.sum_to_size(p.numel()).reshape(p.shape).to(p.dtype) for s, p in pairs]
+        return (None, by_x, None, None, *by_learned)
 
 
 class _Evaluate(torch.autograd.Function):

@@ -24,29 +24,30 @@ import numpy as np
 from plie.compiled import cells
 from plie.compiled.core import COVER, LARGEST, March
 from plie.compiled.curve import Array, Curve, NoTableError
-from plie.compiled.fit import Segment
+from plie.compiled.fit import Segment, rounded
 from plie.compiled.tails import tail
 from plie.compiled.wide import CELL_BITS, SIDE, WIDE, wide_side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 4  # of the bytes; a table of another format is built anew
+FORMAT = 5  # of the bytes; a table of another format is built anew
 ULP_BOUND = 2.0  # units in the last place, the promise
 MAX_SEGMENTS = 32
 MAX_DEGREE = 11
 
 _MARGIN = 1.9  # what the first samples may find at most
-# A root at 0 whose slope is no float32 cannot always be had nearer: erf takes 2.2.
-_LAST_RESORT = 2.25
+_NEARLY = 2.5  # next to a root at 0 whose slope is no float32; carrying errors along mends it
 _STRANGE = 100.0  # an error that no finer segments will mend
-_PATIENCE = 3  # tables tried after the first strange or nearly good one
+_PATIENCE = 3  # tables tried after the first strange one
+_FINE = (7, 8, 9)  # degrees in which errors are carried along
 
 # The layout that native/table.h declares.
 CORE = np.dtype(
     [
         ("levels", "i4"),
         ("degree", "i4"),
+        ("fine", "i4"),
         *((name, "f4") for name in ("low", "high", "scale", "shift")),
         ("tree", "f4", MAX_SEGMENTS),
         ("centre", "f4", MAX_SEGMENTS),
@@ -66,6 +67,7 @@ class Table:
         segments: of the core, from left to right.
         levels, degree: 2^levels segments at most, of that degree; 0 levels are cells.
         worst: the largest error found anywhere, in units in the last place.
+        width: of the cells.
     """
 
     packed: NDArray[np.uint8]
@@ -73,6 +75,7 @@ class Table:
     levels: int
     degree: int
     worst: float
+    width: float = 0.0
 
 
 def build(spec: str, variables: str = "", seconds: float = math.inf) -> Table:
@@ -83,30 +86,36 @@ def build(spec: str, variables: str = "", seconds: float = math.inf) -> Table:
         TimeoutError: if it takes longer than ``seconds``.
     """
     with np.errstate(all="ignore"):
-        return _build(Curve(spec, variables, time.monotonic() + seconds))
+        return _build(Curve(spec, variables, time.thread_time() + seconds))
 
 
 def _build(curve: Curve) -> Table:
     curve.examine()
-    good: Table | None = None
-    tried = strange = 0
+    nearly: list[Table] = []
+    waited = strange = 0
     for table in itertools.chain(_cells(curve), _trees(curve)):
-        tried += good is not None
-        if tried > _PATIENCE:
+        waited += waited > 0
+        if waited > _PATIENCE + 1:
             break
-        if _worst(curve, table) > _MARGIN:
+        few = _worst(curve, table)
+        if few > _NEARLY:
             continue
-        worst = _worst_anywhere(curve, table)
-        if worst <= ULP_BOUND:
+        worst = _worst_anywhere(curve, table) if few <= _MARGIN else few
+        if few <= _MARGIN and worst <= ULP_BOUND:
             return dataclasses.replace(table, worst=worst)
-        if worst <= _LAST_RESORT and good is None:
-            good = dataclasses.replace(table, worst=worst)
+        if worst <= _NEARLY and table.degree in _FINE:
+            nearly.append(table)
+            waited = waited or int(few <= _MARGIN)
         strange += worst > _STRANGE
         if strange == _PATIENCE:
             raise NoTableError("something far from 0, or at one point, was not seen")
-    if good is None:
-        raise NoTableError("no table of 32 segments holds around 0")
-    return good
+    for table in nearly[: 2 * _PATIENCE]:
+        table = _carrying(curve, table)
+        if _worst(curve, table) <= _MARGIN:
+            worst = _worst_anywhere(curve, table)
+            if worst <= ULP_BOUND:
+                return dataclasses.replace(table, worst=worst)
+    raise NoTableError("no table of 32 segments holds around 0")
 
 
 # From the cheapest: (degrees, how far the cells must reach). Degrees 8 and 9 cost as much as
@@ -146,11 +155,29 @@ def _trees(curve: Curve) -> Iterator[Table]:
             yield _assemble(curve, segments, levels, degree)
 
 
+def _carrying(curve: Curve, table: Table) -> Table:
+    """The same segments, with what the slopes at roots leave over, and errors carried along."""
+    segments = [
+        rounded(curve, s.low, s.high, table.degree, fine=True)
+        if s.coef[0] == 0 and s.low < s.high and max(-s.low, s.high) < LARGEST
+        else s
+        for s in table.segments
+    ]
+    return _assemble(curve, segments, table.levels, table.degree, table.width, fine=True)
+
+
 def _assemble(
-    curve: Curve, segments: Sequence[Segment], levels: int, degree: int, width: float = 0.0
+    curve: Curve,
+    segments: Sequence[Segment],
+    levels: int,
+    degree: int,
+    width: float = 0.0,
+    *,
+    fine: bool = False,
 ) -> Table:
+    laid = tuple(segments)
     core = np.zeros((), CORE)
-    core["levels"], core["degree"] = levels, degree
+    core["levels"], core["degree"], core["fine"] = levels, degree, fine
     if width:
         core["low"], core["high"], core["scale"], core["shift"] = cells.clamps(width)
         pairs = zip(segments[: cells.CELLS], segments[cells.CELLS :], strict=True)
@@ -169,6 +196,9 @@ def _assemble(
     for i, segment in enumerate(segments):
         core["centre"][i] = segment.centre
         core["coef"][: degree + 1, i] = segment.coef
+        if fine:
+            core["coef"][degree + 1, i] = segment.rest
+    _sign_zero(curve, core)
     wide: list[NDArray[np.void]] = []
     for i, side in enumerate((-1, 1)):
         outermost = first if side < 0 else last
@@ -185,7 +215,20 @@ def _assemble(
     if not any(len(part) for part in wide):
         parts.append(np.zeros(1, WIDE).tobytes())
     packed = np.frombuffer(b"".join(parts), np.uint8)
-    return Table(packed, tuple(segments), levels, degree, math.nan)
+    return Table(packed, laid, levels, degree, math.nan, width)
+
+
+def _sign_zero(curve: Curve, core: NDArray[np.void]) -> None:
+    """Let the zero keep the sign that the formula gives it, at a root at 0.
+
+    There f is t·(…) + 0, and a zero that is added as −0 leaves the sign of the product.
+    """
+    if not np.signbit(curve.rough(np.array([-0.0, 0.0]))).any():
+        return
+    at = _found(core, np.zeros(1, np.float32))[0]
+    coef = core["coef"][: core["degree"] + 1, at]
+    if core["centre"][at] == 0 and coef.any():
+        core["coef"][: int(np.flatnonzero(coef)[0]), at] = -0.0
 
 
 def _with_points(curve: Curve, segments: Sequence[Segment], degree: int) -> list[Segment]:
@@ -227,12 +270,21 @@ def evaluate(table: Table, x: NDArray[np.float32]) -> NDArray[np.float32]:
     with np.errstate(all="ignore"):
         at = _found(core, x)
         t = (x - core["centre"][at]).astype(np.float64)
-        y = core["coef"][table.degree][at]
-        for k in range(table.degree - 1, -1, -1):
-            # The product is exact in float64, so only the sum is rounded before float32.
-            y = (y.astype(np.float64) * t + core["coef"][k][at]).astype(np.float32)
+        coef = [row[at] for row in core["coef"]]
+        y = coef[table.degree]
+        for k in range(table.degree - 1, 1 if core["fine"] else -1, -1):
+            y = _fma(y, t, coef[k])
+        if core["fine"]:
+            slope = _fma(y, t, coef[1])
+            rest = _fma(y, t, coef[1] - slope) + coef[table.degree + 1]
+            y = _fma(slope, t, _fma(rest, t, coef[0]))
     result: NDArray[np.float32] = y
     return result
+
+
+def _fma(a: NDArray[np.float32], b: Array, c: NDArray[np.float32]) -> NDArray[np.float32]:
+    """a·b + c: the product is exact in float64, so only the sum is rounded before float32."""
+    return (a.astype(np.float64) * b + c).astype(np.float32)
 
 
 def _found(core: NDArray[np.void], x: NDArray[np.float32]) -> NDArray[np.int64]:

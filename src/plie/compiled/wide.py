@@ -23,9 +23,10 @@ SIDE = np.dtype(
         ("count", "i4"),
         ("open", "i8"),
         ("start", "i8"),
-    ]
+    ],
+    align=True,
 )
-WIDE = np.dtype([("sign", "f8"), ("centre", "f8"), ("coef", "f8", DEGREE + 1)])
+WIDE = np.dtype([("sign", "f8"), ("centre", "f8"), ("coef", "f8", DEGREE + 1)], align=True)
 
 _LARGEST = float(np.finfo(np.float32).max)
 _TINY = 2.0**-152  # rounds to zero in float32

@@ -106,7 +106,10 @@ ROWS = (
         year=2020,
         source=_DENDRITE,
         aliases=("apical_dendrite",),
-        note="Formula and default of the authors' code, which has no offset in the exponent.",
+        note=(
+            "Formula and default of the authors' code, which has no offset in the exponent; their "
+            "VGG has alpha = 0.5, and arXiv 2402.09092 prints it without the factor x."
+        ),
     ),
     Activation(
         name="diff_elu",
@@ -149,7 +152,7 @@ ROWS = (
         aliases=("lada",),
         note=(
             "Follows the authors' code, which has no offset in the exponent. alpha is that of "
-            "their LeNet; their multi-layer perceptrons have 0.1."
+            "their LeNet; their multi-layer perceptrons have 0.1 and their VGG has 0.5."
         ),
     ),
 )

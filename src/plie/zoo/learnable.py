@@ -360,7 +360,7 @@ ROWS = (
         family="learnable",
         year=2021,
         source=Source(
-            "TanhSoft - Dynamic Trainable Activation Functions for Faster Learning and Better "
+            "TanhSoft—Dynamic Trainable Activation Functions for Faster Learning and Better "
             "Performance",
             _BISWAS,
             where="IEEE Access 9, 2021",

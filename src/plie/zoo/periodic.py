@@ -96,6 +96,7 @@ ROWS = (
             "Network Models",
             "K. Douge, A. Berrahou, Y. Talibi Alaoui, M. Talibi Alaoui",
             doi="10.1007/978-3-030-70866-5_15",
+            where="Machine Learning for Networking (MLN 2020), LNCS 12629",
         ),
     ),
     Activation(

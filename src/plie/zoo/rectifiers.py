@@ -464,6 +464,7 @@ ROWS = (
         family="rectifier",
         year=2020,
         source=_QUANTUM,
+        note="0.01*x - 2*x, as in the authors' code; some libraries have 0.01*x*(x - 2).",
     ),
     Activation(
         name="smooth_relu",

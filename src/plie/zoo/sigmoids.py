@@ -478,6 +478,19 @@ ROWS = (
         note="Written with tanh for the paper's sinh(x)/sqrt(cosh(2x)), which it equals.",
     ),
     Activation(
+        name="sigmoid_gumbel",
+        title="SigmoidGumbel",
+        formula="sigmoid(x)*exp(-exp(-x))",
+        family="sigmoid",
+        year=2022,
+        source=Source(
+            "Sigmoid-Gumbel: Yeni Bir Hibrit Aktivasyon Fonksiyonu",
+            "Mustafa Kaytan, İbrahim Berkan Aydilek, Celaleddin Yeroğlu, Ali Karcı",
+            doi="10.17798/bitlisfen.990508",
+        ),
+        note="The paper is in Turkish; the formula follows arXiv 2402.09092.",
+    ),
+    Activation(
         name="asilu",
         title="ASiLU",
         formula="atan(x*sigmoid(x))",
@@ -485,15 +498,6 @@ ROWS = (
         year=2024,
         source=_SURVEY,
         aliases=("atsilu",),
-    ),
-    Activation(
-        name="sigmoid_gumbel",
-        title="SigmoidGumbel",
-        formula="sigmoid(x)*exp(-exp(-x))",
-        family="sigmoid",
-        year=2024,
-        source=_SURVEY,
-        note="First published, in Turkish, in 2022: DOI 10.17798/bitlisfen.990508.",
     ),
     Activation(
         name="tsilu",

@@ -129,7 +129,10 @@ ROWS = (
             "Eric Alcaide",
             arxiv="1801.07145",
         ),
-        note="The paper tries beta from 1 to 2 and libraries differ; the default is chosen here.",
+        note=(
+            "The paper tries beta from 1 to 2 and libraries differ (1.375, 1.5, 1.75); the default "
+            "is chosen here."
+        ),
     ),
     Activation(
         name="softplus_linear_unit",
@@ -241,6 +244,7 @@ ROWS = (
             "Cihang Xie, Mingxing Tan, Boqing Gong, Alan Yuille, Quoc V. Le",
             arxiv="2006.14536",
         ),
+        note="In arXiv 2402.09092 the name stands for a*(softplus(x) - b), another function.",
     ),
     Activation(
         name="soft_plus_plus",
@@ -320,6 +324,7 @@ ROWS = (
             "Hegui Zhu, Huiming Zeng, Jinhai Liu, Xiangde Zhang",
             where="Neurocomputing 458, 2021",
         ),
+        note="The defaults are the paper's plain form; its parametric form has beta = 10.",
     ),
     Activation(
         name="pflu",
@@ -356,8 +361,10 @@ ROWS = (
             "Sihui Dai, Saeed Mahloujifar, Prateek Mittal",
             arxiv="2110.05626",
         ),
-        note="beta starts at 0.1, as the authors' fixed-shift variant has it, and not at 0, "
-        "where the function is SiLU.",
+        note=(
+            "beta starts at 0.1, which the authors' code has where beta is fixed; where it is "
+            "learned it starts at 0 there, and the function at SiLU."
+        ),
     ),
     Activation(
         name="serf",

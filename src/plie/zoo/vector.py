@@ -13,7 +13,7 @@ ROWS = (
         formula="x_i - log(sum_j exp(x_j))",
         parameters=(DIM,),
         family="vector",
-        year=1989,
+        year=1990,
         source=Source(
             "Probabilistic Interpretation of Feedforward Classification Network Outputs, with "
             "Relationships to Statistical Pattern Recognition",
@@ -30,7 +30,7 @@ ROWS = (
         formula="exp(x_i) / sum_j exp(x_j)",
         parameters=(DIM,),
         family="vector",
-        year=1989,
+        year=1990,
         source=Source(
             "Probabilistic Interpretation of Feedforward Classification Network Outputs, with "
             "Relationships to Statistical Pattern Recognition",

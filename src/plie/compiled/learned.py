@@ -1,0 +1,196 @@
+"""Learned parameters on tables: one pass forward, one backward for x and every parameter.
+
+The gradients of a family's numbers come from a few sums over the tensor, in float64; the
+chain rule to the parameters is then a matter of as many numbers as there are channels.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from plie.calculus import derivative
+from plie.compiled import cpu
+from plie.compiled.family import Family, family, number
+from plie.compiled.native import native
+from plie.compiled.tables import Compiled, compiled
+
+WORTH = 4096  # elements from which a call is worth its preparation
+_SHORTEST = 64  # elements of one channel that lie side by side
+_BLOCK = 1024  # as in native/entry.h
+_MOST_TERMS = 4
+
+
+class _Term(ctypes.Structure):
+    _fields_ = (("value", ctypes.c_void_p), ("derivative", ctypes.c_void_p))
+
+
+class _Family(ctypes.Structure):
+    _fields_ = (
+        ("terms", ctypes.c_int64),
+        ("channels", ctypes.c_int64),
+        ("term", _Term * _MOST_TERMS),
+        ("numbers", ctypes.c_void_p),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A family whose tables are there.
+
+    Attributes:
+        family: the sum of terms.
+        tables: of F and of F′ for each term.
+    """
+
+    family: Family
+    tables: tuple[tuple[Compiled, Compiled], ...]
+
+    def at(self, learned: Sequence[Tensor], length: int) -> Ready | None:
+        """Ready to run at these parameters; None where the family does not hold there."""
+        flat = [p.detach().double().reshape(-1) for p in learned]
+        values = dict(zip(self.family.names, flat, strict=True))
+        numbers = torch.stack(
+            [torch.as_tensor(number(e, values)).double().expand(length) for e in self.entries], 1
+        )
+        signs = [torch.as_tensor(number(e, values)) for e in self.family.positive]
+        if not numbers.isfinite().all() or not all(bool((sign > 0).all()) for sign in signs):
+            return None
+        return Ready(self, numbers.contiguous(), values)
+
+    @functools.cached_property
+    def entries(self) -> tuple[object, ...]:
+        """The expressions of the numbers, as native/entry.h orders them."""
+        terms = self.family.terms
+        return (
+            *(e for term in terms for e in (term.coef, term.scale, term.shift)),
+            self.family.slope,
+            self.family.offset,
+        )
+
+    @functools.cached_property
+    def partials(self) -> tuple[tuple[object, ...], ...]:
+        """The derivatives of `entries` by each parameter."""
+        return tuple(
+            tuple(derivative(entry, (name,)) for entry in self.entries)
+            for name in self.family.names
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A plan at given parameters.
+
+    Attributes:
+        plan: the plan.
+        numbers: a row for each channel.
+        values: the parameters by name.
+    """
+
+    plan: Plan
+    numbers: Tensor
+    values: dict[str, Tensor]
+
+    def forward(self, x: Tensor) -> Tensor | None:
+        """The function; None if some result is missing."""
+        out = cpu.like(x)
+        return out if self._run(x, None, out, None, None) == 0 else None
+
+    def backward(self, x: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]] | None:
+        """The gradients by x and by each parameter, one value a channel."""
+        out = cpu.like(x)
+        sums = torch.zeros_like(self.numbers)
+        rows, length = self._rows(x)
+        parts = torch.empty(rows * -(-length // _BLOCK), sums.shape[1], dtype=torch.float64)
+        if self._run(x, grad, out, sums, parts) != 0:
+            return None
+        gradients = self._gradients(sums)
+        return (out, gradients) if all(bool(g.isfinite().all()) for g in gradients) else None
+
+    def _gradients(self, sums: Tensor) -> list[Tensor]:
+        """The chain rule, from the sums of grad·F, grad·F′·x, grad·F′, grad·x and grad."""
+        found = []
+        for partials in self.plan.partials:
+            total = torch.zeros(len(sums), dtype=torch.float64)
+            for i, partial in enumerate(partials):
+                if partial == 0:
+                    continue
+                in_term = i < 3 * len(self.plan.family.terms)
+                coef = self.numbers[:, i - i % 3] if in_term and i % 3 else 1.0
+                total = total + number(partial, self.values) * coef * sums[:, i]
+            found.append(total)
+        return found
+
+    def _rows(self, x: Tensor) -> tuple[int, int]:
+        channels = len(self.numbers)
+        if channels == 1:
+            return 1, x.numel()
+        rows = x.shape[0] * channels
+        return rows, x.numel() // rows
+
+    def _run(
+        self, x: Tensor, grad: Tensor | None, out: Tensor, sums: Tensor | None, parts: Tensor | None
+    ) -> int:
+        library = native()
+        assert library is not None
+        terms = [_Term(f.pointer, slope.pointer) for f, slope in self.plan.tables]
+        packed = _Family(
+            len(terms),
+            len(self.numbers),
+            (_Term * _MOST_TERMS)(*terms),
+            self.numbers.data_ptr(),
+        )
+        status: int = library.library.plie_family(
+            ctypes.addressof(packed),
+            x.data_ptr(),
+            *(None if t is None else t.data_ptr() for t in (grad, out, sums, parts)),
+            *self._rows(x),
+            torch.get_num_threads(),
+        )
+        return status
+
+
+@functools.lru_cache(maxsize=512)
+def plan(spec: str, variables: str) -> Plan | None:
+    """The plan of a formula with free parameters; None if it is no family, or lacks a table."""
+    found = family(spec, variables) if native() is not None else None
+    if found is None or not found.terms:
+        return None
+    tables = []
+    for term in found.terms:
+        pair = compiled(term.spec, ""), compiled(term.spec, "x")
+        if pair[0] is None or pair[1] is None or pair[0].open or pair[1].open:
+            return None
+        tables.append((pair[0], pair[1]))
+    return Plan(found, tuple(tables))
+
+
+def ready(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Ready | None:
+    """What computes a function with learned parameters on ``x``; None where torch must.
+
+    Args:
+        x: a tensor in memory.
+        learned: one number each, or one per channel in dimension 1.
+        spec: a `Formula.spec` with as many free parameters.
+        variables: what it is differentiated by.
+    """
+    if x.dtype is not torch.float32 or x.numel() < WORTH or not x.is_contiguous():
+        return None
+    channels = max(p.numel() for p in learned)
+    if channels > 1 and not _by_channel(x, learned, channels):
+        return None
+    found = plan(spec, variables)
+    return found.at(learned, channels) if found else None
+
+
+def _by_channel(x: Tensor, learned: Sequence[Tensor], channels: int) -> bool:
+    """Whether the parameters vary along dimension 1 alone, over pieces that are long enough."""
+    if x.dim() < 3 or x.shape[1] != channels or x[0, 0].numel() < _SHORTEST:
+        return False
+    shape = (channels, *(1,) * (x.dim() - 2))
+    return all(p.numel() == 1 or tuple(p.shape) in {shape, (1, *shape)} for p in learned)

@@ -1,0 +1,292 @@
+"""Learned parameters on tables: values, gradients, layouts, against formulas written by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mpmath import mp, mpf
+
+import plie
+from plie.compiled import learned, native
+from plie.compiled.family import family
+from plie.formula import Formula
+
+evaluator = native.native()
+if evaluator is None:
+    pytest.skip(f"no compiled evaluator: {native.status()[1]}", allow_module_level=True)
+
+BEST = evaluator.path
+LEARNABLE = [
+    row.name
+    for row in map(plie.get, plie.names(scalar=True))
+    if any(p.learnable for p in row.parameters)
+]
+IN_FAMILIES = {
+    *("acon_c", "apl", "arelu", "derf", "dual_line", "dyt", "erf_relu", "frelu", "lelelu"),
+    *("mpelu", "pdelu", "pelu", "prelu", "pssilu", "ptelu", "smooth_relu", "soft_exponential"),
+    *("stan", "star_relu", "swish_beta", "tanhlu", "xielu"),
+}
+# Not by our own code: as one would write them in torch.
+BY_HAND = {
+    "prelu": lambda x, weight: torch.where(x > 0, x, weight * x),
+    "swish_beta": lambda x, beta: x * torch.sigmoid(beta * x),
+    "pelu": lambda x, a, b: torch.where(x > 0, a / b * x, a * torch.expm1(x.clamp(max=0) / b)),
+    "acon_c": lambda x, p1, p2, beta: (p1 - p2) * x * torch.sigmoid(beta * (p1 - p2) * x) + p2 * x,
+    "derf": lambda x, alpha, s, gamma, beta: gamma * torch.erf(alpha * x + s) + beta,
+    "apl": lambda x, a_1, b_1, a_2, b_2: (
+        torch.relu(x) + a_1 * torch.relu(b_1 - x) + a_2 * torch.relu(b_2 - x)
+    ),
+    "star_relu": lambda x, scale, bias: scale * torch.relu(x) ** 2 + bias,
+}
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was():
+    threads = torch.get_num_threads()
+    yield
+    evaluator.use(BEST)
+    torch.set_num_threads(threads)
+
+
+def free_spec(name):
+    row = plie.get(name)
+    return row.as_formula([p.name for p in row.parameters if p.learnable]).spec
+
+
+def trained(name, num_parameters=1):
+    """A layer whose parameters are not those it was made with."""
+    layer = plie.get(name).module(num_parameters)
+    for i, parameter in enumerate(layer.parameters()):
+        noise = 0.03 * torch.rand(num_parameters, generator=torch.Generator().manual_seed(i))
+        parameter.data.mul_(0.9).add_(0.05 + noise)
+    return layer
+
+
+def numbers(count, seed=1, spread=3.0):
+    return spread * torch.randn(count, generator=torch.Generator().manual_seed(seed))
+
+
+def values_of(layer):
+    return {name: p.detach().double() for name, p in layer.named_parameters()}
+
+
+# --- what is a family -----------------------------------------------------------------------
+
+
+def test_which_rows_are_families():
+    assert {name for name in LEARNABLE if family(free_spec(name))} == IN_FAMILIES
+
+
+@pytest.mark.parametrize("name", sorted(IN_FAMILIES))
+def test_the_terms_sum_to_the_formula(name):
+    """In mpmath, at 40 digits and parameters that have nothing in common."""
+    found, formula = family(free_spec(name)), Formula.from_spec(free_spec(name))
+    values = {p: mpf(7 + 3 * i) / 11 for i, p in enumerate(found.names)}
+    with mp.workdps(40):
+        for x in map(mpf, ("-5.25", "-0.7", "0.3", "2.5")):
+            at = {**values, "x": x}
+            total = exact(found.slope, values) * x + exact(found.offset, values)
+            for term in found.terms:
+                u = exact(term.scale, values) * x + exact(term.shift, values)
+                f = Formula.from_spec(term.spec).expr()
+                total += exact(term.coef, values) * exact(f, {"x": u})
+            assert abs(total - exact(formula.expr(), at)) < mpf(10) ** -36, x
+
+
+def exact(expr, values):
+    from plie.precise import mp_evaluate
+
+    return mpf(mp_evaluate(expr, values, 40))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "x*erf(mu*x) + x;mu",  # what is left of it on the left is lost
+        "tanh(alpha*x)*softplus(x);alpha",  # two lines in one term
+        "x**alpha;alpha",
+        "sin(x*x*alpha);alpha",  # no line
+        "x if x > alpha*x*x else 0;alpha",
+    ],
+)
+def test_what_is_no_family(spec):
+    assert family(spec) is None
+
+
+def test_one_of_a_derivative():
+    found = family("x*sigmoid(beta*x);beta", "x")
+    assert found is not None
+    assert {term.spec for term in found.terms} >= {"sigmoid(x)"}
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(BY_HAND))
+def test_values_and_gradients_are_those_of_the_formula_by_hand(name):
+    layer, x, grad = trained(name), numbers(10_000), numbers(10_000, seed=2)
+    assert learned.ready(x, list(layer.parameters()), free_spec(name), "") is not None
+    leaf = x.clone().requires_grad_()
+    y = layer(leaf)
+    got = torch.autograd.grad(y, [leaf, *layer.parameters()], grad)
+    wide = x.double().requires_grad_()
+    values = {k: v.requires_grad_() for k, v in values_of(layer).items()}
+    expected = BY_HAND[name](wide, **values)
+    wanted = torch.autograd.grad(expected, [wide, *values.values()], grad.double())
+    scale = BY_HAND[name](wide.detach().abs() + 1, **values_of(layer)).abs()
+    assert ((y - expected).abs() <= 2.0**-22 * (expected.abs() + 2.0**-2 * scale)).all()
+    assert ((got[0] - wanted[0]).abs() <= 2.0**-21 * (wanted[0].abs() + grad.abs() / 4)).all()
+    for mine, other in zip(got[1:], wanted[1:], strict=True):
+        assert mine.dtype is torch.float32
+        assert mine.shape == (1,)
+        size = (grad.double().abs() * x.double().abs()).sum()
+        assert abs(mine - other) <= 2.0**-24 * (abs(other) + 2.0**-2 * size)
+
+
+def test_the_tail_keeps_its_digits():
+    """β·x is no float32; what that would cost at −60 is forty units in the last place."""
+    layer = plie.get("swish_beta").module()
+    layer.beta.data.fill_(1.1)
+    x = torch.linspace(-70, -20, 5000)
+    y = layer(x).detach()
+    with mp.workdps(40):
+        beta = mpf(layer.beta.item())
+        for a, b in zip(x.tolist()[::97], y.tolist()[::97], strict=True):
+            true = mpf(a) / (1 + mp.exp(-beta * a))
+            assert abs(b - true) <= 3 * np.spacing(np.float32(abs(true))), a
+
+
+@pytest.mark.parametrize("name", sorted(IN_FAMILIES))
+def test_no_nan_that_mathematics_does_not_demand(name):
+    layer, few = trained(name), plie.get(name)
+    x = torch.cat(
+        [torch.tensor([0.0, -0.0, 1e-45, -1e38, 1e38, math.inf, -math.inf]), numbers(5000)]
+    )
+    values = {k: float(v) for k, v in values_of(layer).items()}
+    expected = few.with_parameters(**values)(x.double())
+    y = layer(x).detach()
+    assert torch.equal(y.isnan(), expected.isnan())
+    assert torch.allclose(y.double().clamp(-3e38, 3e38), expected.clamp(-3e38, 3e38), 1e-5, 1e-6)
+    assert layer(torch.full((5000,), math.nan)).isnan().all()
+
+
+def test_parameters_at_which_the_terms_are_not_defined():
+    """At β = 0, 1/β is none; the function is x/2 and its gradients are finite all the same."""
+    layer, x = plie.get("swish_beta").module(), numbers(5000).requires_grad_()
+    layer.beta.data.zero_()
+    y = layer(x)
+    assert torch.equal(y, x / 2)
+    by_x, by_beta = torch.autograd.grad(y.sum(), [x, layer.beta])
+    assert torch.equal(by_x, torch.full_like(x, 0.5))
+    assert torch.allclose(by_beta, (x.double() ** 2 / 4).sum().float())
+
+
+def test_a_scale_of_the_other_sign():
+    """PELU's border x = 0 would change sides with a negative b, which its range excludes."""
+    spec = free_spec("pelu")
+    x, a = numbers(5000), torch.tensor(1.0)
+    assert learned.ready(x, [a, torch.tensor(0.5)], spec, "") is not None
+    assert learned.ready(x, [a, torch.tensor(-0.5)], spec, "") is None
+
+
+# --- one value per channel ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 17, 13), (2, 4, 4096), (20, 4, 64)])
+@pytest.mark.parametrize("name", ["prelu", "swish_beta", "pelu"])
+def test_per_channel_is_each_channel_by_itself(name, shape):
+    layer, x = trained(name, 4), numbers(math.prod(shape)).reshape(shape).requires_grad_()
+    grad = numbers(x.numel(), seed=5).reshape(shape)
+    y = layer(x)
+    got = torch.autograd.grad(y, [x, *layer.parameters()], grad)
+    for c in range(4):
+        single = plie.get(name).module()
+        for one, many in zip(single.parameters(), layer.parameters(), strict=True):
+            one.data.copy_(many.data[c : c + 1])
+        part = x.detach()[:, c].clone().requires_grad_()
+        # Enough elements for the tables, whatever the shape.
+        whole = torch.cat([part.reshape(-1), torch.zeros(5000)])
+        z = single(whole)[: part.numel()].reshape(part.shape)
+        wanted = torch.autograd.grad(z, [part, *single.parameters()], grad[:, c])
+        assert torch.equal(y[:, c], z)
+        assert torch.equal(got[0][:, c], wanted[0])
+        for mine, other in zip(got[1:], wanted[1:], strict=True):
+            torch.testing.assert_close(mine[c : c + 1], other)
+
+
+@pytest.mark.parametrize("shape", [(500, 4), (2, 4, 33, 32)])
+def test_layouts_without_long_rows_go_through_torch(shape):
+    layer, x = trained("swish_beta", 4), numbers(math.prod(shape)).reshape(shape)
+    if len(shape) == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    beta = layer.beta.reshape(-1, *(1,) * (len(shape) - 2))
+    torch.testing.assert_close(layer(x), x * torch.sigmoid(beta * x))
+
+
+# --- bits, threads, autograd ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["swish_beta", "pelu", "acon_c"])
+def test_the_same_bits_by_any_thread_count_and_instruction_set(name):
+    layer, x, grad = trained(name), numbers(100_003), numbers(100_003, seed=3)
+
+    def results():
+        leaf = x.clone().requires_grad_()
+        y = layer(leaf)
+        return [y.detach(), *torch.autograd.grad(y, [leaf, *layer.parameters()], grad)]
+
+    expected = results()
+    for path in native.PATHS:
+        if evaluator.use(path) != path:
+            continue
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            assert all(map(torch.equal, results(), expected)), (path, threads)
+
+
+def test_gradients_of_gradients():
+    layer, x = trained("swish_beta"), numbers(5000, spread=1.0).requires_grad_()
+    beta = layer.beta.detach().clone().requires_grad_()
+    leaf = x.detach().clone().requires_grad_()
+    mine = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)[0]
+    other = torch.autograd.grad(
+        BY_HAND["swish_beta"](leaf, beta).square().sum(), leaf, create_graph=True
+    )[0]
+    for a, b in zip(
+        torch.autograd.grad(mine.sum(), [x, layer.beta]),
+        torch.autograd.grad(other.sum(), [leaf, beta]),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+
+
+def test_a_parameter_changed_before_the_backward_pass_is_noticed():
+    layer, x = trained("swish_beta"), numbers(5000).requires_grad_()
+    y = layer(x)
+    with torch.no_grad():
+        layer.beta.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_gradients_that_are_not_asked_for_and_those_of_another_layout():
+    layer, x = trained("prelu"), numbers(6000).reshape(60, 100)
+    layer(x).sum().backward()
+    first = layer.weight.grad.clone()
+    assert torch.allclose(first, x.clamp(max=0).double().sum().float())
+    layer.zero_grad()
+    layer(x).backward(torch.ones(100, 60).t())
+    assert torch.equal(layer.weight.grad, first)
+
+
+def test_a_layer_trains_as_torchs_own():
+    mine, own = plie.nn.PReLU(), torch.nn.PReLU()
+    x, target = numbers(8192), numbers(8192, seed=4)
+    for layer in (mine, own):
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        for _ in range(20):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(layer(x), target).backward()
+            optimizer.step()
+    torch.testing.assert_close(mine.weight, own.weight)
