@@ -353,8 +353,9 @@ def test_info(capsys):
     lines = out.splitlines()
     assert lines[0].startswith(f"Plié {plie.__version__}, torch {torch.__version__}")
     assert lines[1] == f"evaluator: {state.evaluator} ({state.reason})"
-    assert lines[2].startswith(f"threads: {torch.get_num_threads()}, ")
-    assert lines[3].startswith(f"tables: {state.tables} shipped; others are kept in ")
+    assert lines[2] == f"gpu: {state.gpu}"
+    assert lines[3].startswith(f"threads: {torch.get_num_threads()}, ")
+    assert lines[4].startswith(f"tables: {state.tables} shipped; others are kept in ")
     assert state.tables > 400
 
 

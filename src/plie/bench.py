@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SIZES = (1 << 10, 1 << 16, 1 << 20, 1 << 26)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DEVICES = ("cpu", "cuda")
 DIRECTIONS = ("forward", "backward")
 _SLOT = 2e-3  # seconds that one turn of one way should take
 
@@ -41,6 +42,7 @@ class Timing:
         seconds: the median; ``low`` and ``high`` are the quartiles.
         ratio: to the limit of the same run.
         saved: bytes kept for the backward pass.
+        device: "cpu", or the name of the GPU.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Timing:
     high: float
     ratio: float
     saved: int
+    device: str = "cpu"
 
 
 def measure(
@@ -63,6 +66,7 @@ def measure(
     directions: Sequence[str] = DIRECTIONS,
     repeats: int = 11,
     compiled: bool = False,
+    device: str = "cpu",
     seed: int = 0,
 ) -> Iterator[Timing]:
     """Time each function in every way there is.
@@ -74,13 +78,14 @@ def measure(
         directions: of `DIRECTIONS`.
         repeats: turns of each way.
         compiled: whether torch.compile is among the ways; it compiles for seconds each.
+        device: of `DEVICES`; a GPU is timed by its own clock.
         seed: of the standard normal inputs.
 
     Yields:
         The timings, the ways of one function and size together.
 
     Raises:
-        InputError: for a type, size or direction that there is not.
+        InputError: for a type, size, direction or device that there is not.
 
     >>> next(measure(["relu"], sizes=[64], dtypes=["float32"], repeats=3)).way
     'copy'
@@ -91,6 +96,10 @@ def measure(
     for direction in directions:
         if direction not in DIRECTIONS:
             raise unknown("direction", direction, DIRECTIONS)
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU here: time the CPU with device 'cpu'")
     if any(n < 1 for n in sizes) or repeats < 1:
         raise InputError("sizes and repeats must be at least 1")
     chosen = [get(name) for name in activations or names(scalar=True)]
@@ -99,11 +108,14 @@ def measure(
     for elements in sizes:
         for dtype in dtypes:
             draw = torch.Generator().manual_seed(seed)
-            x, grad = (torch.randn(elements, generator=draw).to(DTYPES[dtype]) for _ in range(2))
+            x, grad = (
+                torch.randn(elements, generator=draw).to(DTYPES[dtype]).to(device) for _ in range(2)
+            )
             for activation in chosen:
                 for direction in directions:
                     ways = _ways(activation, x, grad, direction, compiled)
-                    yield from _timed(activation, ways, dtype, elements, direction, repeats)
+                    timed = _timed(activation, ways, dtype, elements, direction, repeats, device)
+                    yield from timed
 
 
 def _ways(
@@ -133,7 +145,7 @@ def _multiply(x: Tensor, grad: Tensor, out: Tensor) -> Callable[[], Any]:
     """A multiply that moves as many bytes: a bfloat16 one would measure its conversions."""
     if x.dtype is torch.float32:
         return lambda: torch.mul(x, grad, out=out)
-    a, b, c = (torch.ones(max(1, x.numel() // 2)) for _ in range(3))
+    a, b, c = (torch.ones(max(1, x.numel() // 2), device=x.device) for _ in range(3))
     return lambda: torch.mul(a, b, out=c)
 
 
@@ -179,15 +191,14 @@ def _timed(
     elements: int,
     direction: str,
     repeats: int,
+    device: str = "cpu",
 ) -> Iterator[Timing]:
-    counts = {name: _count(call) for name, call in ways.items()}
+    clock = _gpu_seconds if device == "cuda" else _seconds
+    counts = {name: _count(call, clock) for name, call in ways.items()}
     turns: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, call in ways.items():
-            begin = time.perf_counter()
-            for _ in range(counts[name]):
-                call()
-            turns[name].append((time.perf_counter() - begin) / counts[name])
+            turns[name].append(clock(call, counts[name]) / counts[name])
     limit = float(np.median(next(iter(turns.values()))))
     for name, taken in turns.items():
         low, middle, high = np.quantile(taken, [0.25, 0.5, 0.75]).tolist()
@@ -202,15 +213,33 @@ def _timed(
             high,
             middle / limit,
             getattr(ways[name], "saved", 0),
+            torch.cuda.get_device_name() if device == "cuda" else device,
         )
 
 
-def _count(call: Callable[[], Any]) -> int:
-    """Calls in one turn; the first ones also warm everything up."""
-    call()
+def _seconds(call: Callable[[], Any], times: int) -> float:
     begin = time.perf_counter()
-    call()
-    return max(1, int(_SLOT / max(time.perf_counter() - begin, 1e-7)))
+    for _ in range(times):
+        call()
+    return time.perf_counter() - begin
+
+
+def _gpu_seconds(call: Callable[[], Any], times: int) -> float:
+    """Between two events in the GPU's own queue; what the host takes counts where it is slower."""
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    begin.record()
+    for _ in range(times):
+        call()
+    end.record()
+    end.synchronize()
+    milliseconds: float = begin.elapsed_time(end)
+    return milliseconds / 1e3
+
+
+def _count(call: Callable[[], Any], clock: Callable[[Callable[[], Any], int], float]) -> int:
+    """Calls in one turn; the first ones also warm everything up."""
+    clock(call, 1)
+    return max(1, int(_SLOT / max(clock(call, 1), 1e-7)))
 
 
 def parse_size(text: str) -> int:

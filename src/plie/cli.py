@@ -348,6 +348,7 @@ def bench(
     dtype: Annotated[
         list[str], typer.Option("--dtype", "-d", help="float32, bfloat16, float16; repeat.")
     ] = ["float32", "bfloat16"],  # noqa: B006
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     repeats: Annotated[int, typer.Option(help="Turns of each way.")] = 11,
     compiled: Annotated[
         bool, typer.Option("--compiled", help="Time torch.compile too (seconds for each).")
@@ -365,7 +366,9 @@ def bench(
     chosen = list(activations or names(scalar=True))
     dtype = split_commas(dtype)
     cells = len(chosen) * len(sizes) * len(dtype) * len(timing.DIRECTIONS)
-    found = timing.measure(chosen, sizes=sizes, dtypes=dtype, repeats=repeats, compiled=compiled)
+    found = timing.measure(
+        chosen, sizes=sizes, dtypes=dtype, repeats=repeats, compiled=compiled, device=device
+    )
     timings = _gathered(found, cells, lambda t: t.way in {"copy", "multiply"})
     if not quiet:
         wide_console().print(measured.timing_table(timings))

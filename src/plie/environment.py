@@ -16,6 +16,7 @@ class Info:
         python: its version.
         evaluator: avx512, avx2, neon or plain; "torch" where everything is torch operations.
         reason: why that one.
+        gpu: what computes on a GPU, or why only torch operations do.
         threads: whose threads the evaluator runs on.
         tables: how many ship with the package.
         cache: the folder of tables compiled on this machine.
@@ -24,6 +25,7 @@ class Info:
     >>> print(plie.info())  # doctest: +ELLIPSIS
     Plié ..., torch ..., Python ...
     evaluator: ...
+    gpu: ...
     threads: ...
     tables: ... shipped; others are kept in ...
     """
@@ -33,6 +35,7 @@ class Info:
     python: str
     evaluator: str
     reason: str
+    gpu: str
     threads: str
     tables: int
     cache: str
@@ -42,6 +45,7 @@ class Info:
             [
                 f"Plié {self.version}, torch {self.torch}, Python {self.python}",
                 f"evaluator: {self.evaluator} ({self.reason})",
+                f"gpu: {self.gpu}",
                 f"threads: {self.threads}",
                 f"tables: {self.tables} shipped; others are kept in {self.cache}",
             ]
@@ -58,10 +62,12 @@ def info() -> Info:
     import torch
 
     import plie
+    from plie.compiled import gpu
     from plie.compiled.native import status
     from plie.compiled.tables import folder, shipped_count
 
     library, reason = status()
+    ready, what = gpu.status()
     threads = torch.get_num_threads()
     return Info(
         version=plie.__version__,
@@ -69,6 +75,7 @@ def info() -> Info:
         python=platform.python_version(),
         evaluator=library.path if library else "torch",
         reason=reason,
+        gpu=f"tables by {what}" if ready else f"torch operations ({what})",
         threads=f"{threads}, {library.threads if library else 'torch decides'}",
         tables=shipped_count(),
         cache=str(folder()),

@@ -15,10 +15,10 @@ from plie.compiled.evaluate import kernel
 from plie.compiled.native import native
 from plie.compiled.tables import Compiled, compiled, slopes16, values16
 
-_SIXTEEN = (torch.bfloat16, torch.float16)
+SIXTEEN = (torch.bfloat16, torch.float16)
 _FLOAT = torch.float32
 _FEW = 1 << 14  # elements that one thread does best
-_SERVED = (_FLOAT, *_SIXTEEN)
+SERVED = (_FLOAT, *SIXTEEN)
 _FRESH = 1 << 23  # elements from which fresh memory is worth a word with the kernel
 
 _Ready = tuple[Callable[..., int], Callable[..., int], Compiled, bool]
@@ -64,9 +64,9 @@ def is_plain(x: Tensor) -> bool:
 def serves(x: Tensor, spec: str, variables: str) -> bool:
     """Whether the tables serve this formula and type."""
     library = native()
-    if library is None or x.dtype not in _SERVED:
+    if library is None or x.dtype not in SERVED:
         return False
-    return x.dtype in _SIXTEEN or compiled(spec, variables, x.numel()) is not None
+    return x.dtype in SIXTEEN or compiled(spec, variables, x.numel()) is not None
 
 
 def quick(
@@ -81,10 +81,10 @@ def quick(
         The result; None where the careful way is to be taken.
     """
     dtype = x.dtype if isinstance(x, Tensor) else None
-    if dtype in _SIXTEEN:
+    if dtype in SIXTEEN:
         return _quick16(x, spec, variables, out) if grad is None else None
     address = _address(x, _FLOAT)
-    if not address or _watched():
+    if not address or is_watched():
         return None
     count = x.numel()
     ready = _prepared.get((spec, variables)) or _ready(spec, variables, count)
@@ -123,7 +123,7 @@ def _clear(target: int, source: int, count: int, far: bool) -> bool:
 
 def _quick16(x: Tensor, spec: str, variables: str, out: Tensor | None) -> Tensor | None:
     address, library = _address(x, x.dtype), native()
-    if not address or library is None or _watched():
+    if not address or library is None or is_watched():
         return None
     result = torch.empty_like(x) if out is None else out
     target = _address(result, x.dtype)
@@ -149,7 +149,7 @@ def _address(x: Tensor, dtype: torch.dtype) -> int:
         return 0
 
 
-def _watched() -> bool:
+def is_watched() -> bool:
     """Whether a mode, a transform, a tracer or forward-mode differentiation is at work."""
     return bool(
         _modes() or _transforms() is not None or _tracing() or _forward_mode._current_level >= 0
@@ -171,7 +171,7 @@ def forward(x: Tensor, spec: str, variables: str, out: Tensor | None = None) -> 
     library = native()
     assert library is not None
     result = like(x) if out is None else out
-    source, target = _aligned(_apart(x, out, spec, variables), result)
+    source, target = aligned(apart(x, out, spec, variables), result)
     threads = torch.get_num_threads()
     if x.dtype is torch.float32:
         table = compiled(spec, variables, x.numel())
@@ -194,8 +194,8 @@ def backward(
     library = native()
     assert library is not None
     result = like(x) if out is None else out
-    source, target = _aligned(_apart(x, out, spec, variables), result)
-    flow = _in_order(_apart(grad, out, spec, variables), source)
+    source, target = aligned(apart(x, out, spec, variables), result)
+    flow = in_order(apart(grad, out, spec, variables), source)
     threads = torch.get_num_threads()
     if x.dtype is torch.float32:
         table = compiled(spec, variables, x.numel())
@@ -229,7 +229,7 @@ def like(x: Tensor) -> Tensor:
     return fresh
 
 
-def _apart(x: Tensor, out: Tensor | None, spec: str, variables: str) -> Tensor:
+def apart(x: Tensor, out: Tensor | None, spec: str, variables: str) -> Tensor:
     """``x``, or a copy of it where writing ``out`` would change what is still to be read."""
     if out is None or out.untyped_storage().data_ptr() != x.untyped_storage().data_ptr():
         return x
@@ -238,7 +238,7 @@ def _apart(x: Tensor, out: Tensor | None, spec: str, variables: str) -> Tensor:
     return x if same and not (table is not None and table.open) else x.clone()
 
 
-def _aligned(x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+def aligned(x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
     """Both in one order in memory, without gaps: themselves where they are so already."""
     if x.is_contiguous() and out.is_contiguous():
         return x, out
@@ -247,7 +247,7 @@ def _aligned(x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
     return x.contiguous(), torch.empty_like(out, memory_format=torch.contiguous_format)
 
 
-def _in_order(grad: Tensor, source: Tensor) -> Tensor:
+def in_order(grad: Tensor, source: Tensor) -> Tensor:
     """``grad`` in the order in memory of ``source``, which has no gaps."""
     same = grad.stride() == source.stride() or (grad.is_contiguous() and source.is_contiguous())
     return grad if same else torch.empty_like(source).copy_(grad)

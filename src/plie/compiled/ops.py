@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from plie.compiled import cpu
+from plie.compiled import cpu, gpu
 from plie.compiled import learned as on_tables
 from plie.compiled.evaluate import kernel
 from plie.compiled.native import native
@@ -40,6 +40,10 @@ _library.define(
 def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
     if not learned and x.is_cpu and cpu.serves(x, spec, variables):
         return cpu.forward(x, spec, variables)
+    if not learned and gpu.serves(x, spec, variables):
+        y = gpu.run(x, spec, variables)
+        if y is not None:
+            return y
     if learned and x.is_cpu:
         ready = on_tables.ready(x, learned, spec, variables)
         y = ready.forward(x) if ready else None
@@ -53,6 +57,10 @@ def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
     same = grad.dtype is x.dtype and grad.shape == x.shape
     if same and x.is_cpu and grad.is_cpu and cpu.serves(x, spec, variables):
         return cpu.backward(grad, x, spec, variables)
+    if same and grad.device == x.device and gpu.serves(x, spec, variables):
+        y = gpu.run(x, spec, variables, grad=grad)
+        if y is not None:
+            return y
     return torch.empty_like(x).copy_(grad * kernel(spec, variables)(x, ()))
 
 
@@ -126,15 +134,22 @@ def apply(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Te
     # which adds forward-mode differentiation (torch.library has no rule for it).
     if torch.compiler.is_compiling():
         return _operator(x, list(learned), spec, variables)  # type: ignore[no-any-return]
-    if not learned and cpu.is_plain(x) and cpu.serves(x, spec, variables):
+    if not learned and _quickly(x, spec, variables):
         if x.requires_grad and torch.is_grad_enabled():
             return _Plain.apply(x, spec, variables)  # type: ignore[no-any-return,no-untyped-call]
-        return cpu.forward(x, spec, variables)
+        return _evaluate(x, (), spec, variables)
     if learned and cpu.is_plain(x) and all(map(cpu.is_plain, learned)):
         ready = on_tables.ready(x, learned, spec, variables)
         if ready:
             return _Learned.apply(ready, x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
     return _Evaluate.apply(x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _quickly(x: Tensor, spec: str, variables: str) -> bool:
+    """Whether ``x`` is an ordinary tensor, and tables serve it where it is."""
+    if gpu.is_plain(x):
+        return gpu.serves(x, spec, variables)
+    return cpu.is_plain(x) and cpu.serves(x, spec, variables)
 
 
 def write(
@@ -167,6 +182,10 @@ def write(
         if grad is None:
             return cpu.forward(x, spec, variables, out)
         return cpu.backward(grad, x, spec, variables, out)
+    if not _is_compiling() and all(map(gpu.is_plain, given)) and gpu.serves(x, spec, variables):
+        written = gpu.run(x, spec, variables, out, grad)
+        if written is not None:
+            return written
     y: Tensor = (
         _operator(x, [], spec, variables)
         if grad is None
@@ -221,7 +240,8 @@ def _product(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
             if y is not None:
                 return y
         differentiable = torch.is_grad_enabled() and (grad.requires_grad or x.requires_grad)
-        if not differentiable and cpu.is_plain(x) and cpu.is_plain(grad):
+        both = x, grad
+        if not differentiable and (all(map(cpu.is_plain, both)) or all(map(gpu.is_plain, both))):
             return _multiply(grad, x, spec, variables)
     return grad * apply(x, (), spec, variables)
 
@@ -284,7 +304,7 @@ class _Plain(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.formula = spec, variables
         y = cpu.quick(x, spec, variables)
-        return cpu.forward(x, spec, variables) if y is None else y
+        return _evaluate(x, (), spec, variables) if y is None else y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

@@ -432,13 +432,19 @@ def whole(table: Table, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Core and wide table as the evaluator runs them (NaN where the formula itself serves)."""
     y = evaluate(table, x)
     core = table.packed[: CORE.itemsize].view(CORE)[0]
-    count = max(1, int(core["side"]["count"].sum()))
-    wide = table.packed[CORE.itemsize : CORE.itemsize + count * WIDE.itemsize].view(WIDE)
+    wide = wide_part(table.packed)
     far = np.flatnonzero(np.isnan(y))
     for i, law in enumerate(core["side"]):
         at = far[(x[far] > 0) == bool(i)]
         y[at] = math.nan if law["open"] else _beyond(law, wide, x[at])
     return y
+
+
+def wide_part(packed: NDArray[np.uint8]) -> NDArray[np.void]:
+    """The wide segments of a table's bytes, one of zeros where there are none."""
+    core = packed[: CORE.itemsize].view(CORE)[0]
+    count = max(1, int(core["side"]["count"].sum()))
+    return packed[CORE.itemsize : CORE.itemsize + count * WIDE.itemsize].view(WIDE)
 
 
 def gridded(table: Table, x: NDArray[np.float32]) -> NDArray[np.float32]:
