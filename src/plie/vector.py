@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from plie.compiled.ops import evaluate, require_float
 from plie.errors import InputError
 from plie.formula import Formula
+from plie.modules import Layer
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -47,12 +48,12 @@ class VectorRule:
         return self.function(x, dim, **parameters)
 
 
-class VectorModule(nn.Module):
+class VectorModule(Layer):
     """A vector activation as a layer; it has no learned parameters."""
 
     def __init__(self, activation: Activation) -> None:
         super().__init__()
-        self.activation = activation
+        self._take(activation)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """The activation along its dimension."""
@@ -61,9 +62,6 @@ class VectorModule(nn.Module):
     def extra_repr(self) -> str:
         """The parameter values."""
         return ", ".join(f"{name}={value:g}" for name, value in self.activation.values.items())
-
-    def _get_name(self) -> str:
-        return self.activation.title
 
 
 # --- normalisers -----------------------------------------------------------------------------
