@@ -17,7 +17,11 @@ from plie.activation import Parameter
 
 PARAMETRIC = [name for name in plie.names(scalar=True) if plie.get(name).parameters]
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Implicit dimension choice:UserWarning"),
+]
+IMPLIED = "no dim is given, so torch's rule takes dim={} of an input of {} dimensions"
 
 
 # --- drop-in for torch.nn ---------------------------------------------------------------------
@@ -44,6 +48,7 @@ CALLS = [
     ("LeakyReLU", (0.1, True), {}),
     ("LeakyReLU", (), {"negative_slope": 0.3}),
     ("LogSigmoid", (), {}),
+    ("LogSoftmax", (), {}),
     ("LogSoftmax", (1,), {}),
     ("LogSoftmax", (), {"dim": -1}),
     ("Mish", (True,), {}),
@@ -58,9 +63,11 @@ CALLS = [
     ("SELU", (True,), {}),
     ("SiLU", (True,), {}),
     ("Sigmoid", (), {}),
+    ("Softmax", (), {}),
     ("Softmax", (), {"dim": 1}),
     ("Softmax", (0,), {}),
     ("Softmin", (), {"dim": 1}),
+    ("Softmin", (None,), {}),
     ("Softplus", (), {}),
     ("Softplus", (2, 5), {}),
     ("Softplus", (), {"beta": 0.5, "threshold": 1}),
@@ -79,6 +86,7 @@ def test_every_activation_of_torch_is_compared():
     assert {name for name, _, _ in CALLS} == set(own.__all__) - {"MultiheadAttention", "Softmax2d"}
 
 
+@pytest.mark.filterwarnings("ignore:no dim is given:UserWarning")
 @pytest.mark.parametrize(("name", "args", "kwargs"), CALLS, ids=lambda v: str(v).replace(" ", ""))
 def test_drops_in_for_torch(name, args, kwargs):
     x = torch.randn(4, 6, 8, dtype=torch.float64) * 3
@@ -102,6 +110,32 @@ def test_signatures_begin_as_those_of_torch(name):
     theirs = [p for p in inspect.signature(getattr(nn, name)).parameters if p not in legacy]
     ours = list(inspect.signature(getattr(plie.nn, name)).parameters)
     assert ours[: len(theirs)] == theirs
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["LogSoftmax", "Softmax", "Softmin"])
+def test_without_a_dimension_torchs_own_rule_holds_and_it_is_said(name, dims):
+    torch.compiler.reset()
+    x = torch.randn((2, 3, 2, 3, 2)[:dims])
+    theirs, ours = getattr(nn, name)(None), getattr(plie.nn, name)(None)
+    assert ours.dim is None
+    assert repr(ours) == f"{name}(dim=None)"
+    if dims < 3:
+        assert_close(ours(x), theirs(x))
+    else:
+        with pytest.warns(UserWarning, match=IMPLIED.format(int(dims > 3), dims)):
+            assert_close(ours(x), theirs(x))
+    fast = torch.compile(ours, fullgraph=True, backend="eager")
+    assert_close(fast(x), theirs(x))
+    ours.dim = dims - 1
+    assert_close(ours(x), getattr(nn, name)(dims - 1)(x))
+
+
+def test_the_former_names_of_hardtanh_are_said():
+    with pytest.raises(plie.ParameterError, match=r"former name of min_val; write min_val=-2$"):
+        plie.nn.Hardtanh(min_value=-2)
+    with pytest.raises(plie.ParameterError, match=r"former name of max_val; write max_val=3$"):
+        plie.nn.Hardtanh(max_value=3)
 
 
 def test_softplus_is_linear_beyond_its_threshold():
@@ -167,6 +201,7 @@ def test_attributes_are_those_of_torch_and_can_be_set(name, made, changed):
 
 
 def test_what_is_set_is_kept_by_copies_and_seen_by_a_compiler():
+    torch.compiler.reset()
     layer, x = plie.nn.LeakyReLU(0.2), torch.linspace(-2, 2, 5)
     assert nn.init.calculate_gain("leaky_relu", layer.negative_slope) == pytest.approx(1.3867504)
     fast = torch.compile(layer, fullgraph=True, backend="aot_eager")

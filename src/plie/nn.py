@@ -56,12 +56,24 @@ def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Made:
     return validate(dataclasses.replace(row, formula=text)), {}, others
 
 
+def _along(name: str) -> Callable[..., Made]:
+    """Softmax and its kin: torch's default is no dimension at all."""
+
+    def made(dim: int | None = None) -> Made:
+        return zoo.get(name) if dim is None else zoo.get(name, dim=dim), {}, {"dim": dim}
+
+    return made
+
+
 # torch.nn classes whose signature is not the row's parameters, then `inplace`.
 _TORCH_SIGNATURES: dict[str, Callable[..., Made]] = {
     "prelu": _prelu,
     "gelu": _gelu,
     "softplus": _softplus,
+    **{name: _along(name) for name in ("log_softmax", "softmax", "softmin")},
 }
+# Of Hardtanh, deprecated by torch itself.
+_FORMER_NAMES = {"min_value": "min_val", "max_value": "max_val"}
 
 
 def _signature(row: Activation) -> inspect.Signature:
@@ -102,6 +114,12 @@ def layer(name: str) -> type[nn.Module]:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
+            for former, name in _FORMER_NAMES.items():
+                if former in kwargs and name in signature.parameters:
+                    raise ParameterError(
+                        f"{row.title}: {former} is torch's former name of {name}; write "
+                        f"{name}={kwargs[former]!r}"
+                    ) from None
             allowed = ", ".join(signature.parameters) or "nothing"
             raise ParameterError(f"{row.title}: {error}; it takes {allowed}") from None
         activation, options, others = _bind(row, signature, args, kwargs)
@@ -129,6 +147,8 @@ _OPTIONS = {
     "init": "the first value of the weight.",
     "approximate": "'none', or 'tanh' for the approximation `plie.nn.GELUTanh`.",
     "threshold": "where beta*x lies above it, the result is x itself.",
+    "dim": "the dimension; None is torch's old implicit choice, 0 or 1, and warns where that is "
+    "not the last.",
     "inplace": "write the result over the input.",
     "num_parameters": "1, or the number of channels (dimension 1 of the input).",
     "learnable": "names of the parameters to learn; None takes the definition's own.",
@@ -138,7 +158,9 @@ _OPTIONS = {
 
 
 def _documentation(row: Activation, signature: inspect.Signature, layer: nn.Module) -> str:
-    known = _OPTIONS | {p.name: _described(p) for p in row.parameters}
+    ours = {p.name: _described(p) for p in row.parameters}
+    # Arguments of torch's own are described here, others by the row.
+    known = ours | _OPTIONS if row.name in _TORCH_SIGNATURES else _OPTIONS | ours
     lines = [f"{row.title}: ``{row.formula}``. {row.source.title}, {row.source.authors}.", ""]
     if signature.parameters:
         lines += ["Args:", *(f"    {name}: {known[name]}" for name in signature.parameters), ""]

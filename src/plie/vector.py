@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,11 +58,27 @@ class VectorModule(Layer):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """The activation along its dimension."""
+        if self.activation.vector is not None and getattr(self, "dim", 0) is None:
+            require_float(input)
+            return self.activation.vector(input, _implied(input))
         return self.activation(input)
 
     def extra_repr(self) -> str:
         """The parameter values."""
-        return ", ".join(f"{name}={value:g}" for name, value in self.activation.values.items())
+        values = self.activation.values.items()
+        return ", ".join(f"{name}={self.__dict__.get(name, value)}" for name, value in values)
+
+
+def _implied(x: Tensor) -> int:
+    """The dimension that torch takes where none is given, a choice of its that it deprecates."""
+    dim = 0 if x.dim() in (0, 1, 3) else 1
+    if dim < x.dim() - 1 and not torch.compiler.is_compiling():
+        warnings.warn(
+            f"no dim is given, so torch's rule takes dim={dim} of an input of {x.dim()} "
+            "dimensions; say which one is meant",
+            stacklevel=2,
+        )
+    return dim
 
 
 # --- normalisers -----------------------------------------------------------------------------
