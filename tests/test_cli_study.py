@@ -116,6 +116,12 @@ def test_unwritable_output(capsys, tmp_path):
     assert code == 2
     assert err.startswith("error: cannot read or write '")
     assert str(target) in err
+    for words in (["study", "xor"], ["bench", "relu"], ["accuracy", "relu"]):
+        code, out, err = plie(capsys, *words, "-o", str(tmp_path / "file"))
+        assert (code, out) == (2, "")
+        assert (
+            err == f"error: cannot write into '{tmp_path / 'file'}': it is a file, not a folder\n"
+        )
     (tmp_path / "study.json").mkdir()
     code, _, err = plie(capsys, "study", "xor", "--epochs", "1", "-q", "-o", str(tmp_path))
     assert code == 2

@@ -402,8 +402,10 @@ def bench(
     with loading():
         from plie import bench as timing
         from plie import measured
+        from plie.store import check_folder
         from plie.zoo import names
 
+    check_folder(out)
     sizes = [timing.parse_size(text) for text in split_commas(size)]
     chosen = list(activations or names(scalar=True))
     dtype = split_commas(dtype)
@@ -433,8 +435,10 @@ def accuracy(
     with loading():
         from plie import accuracy as exactness
         from plie import measured
+        from plie.store import check_folder
         from plie.zoo import names
 
+    check_folder(out)
     chosen = list(activations or names(scalar=True))
     found = exactness.measure(chosen, points=tried, seed=start)
     errors = _gathered(found, 2 * len(chosen), lambda a: a.way == "plie")

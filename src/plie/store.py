@@ -12,6 +12,8 @@ import types
 import typing
 from typing import TYPE_CHECKING, Any
 
+from plie.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -31,6 +33,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_folder(path: Path) -> None:
+    """Raises `InputError` where a folder is wanted and a file is in its place."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"cannot write into '{path}': it is a file, not a folder")
 
 
 def short_hash(value: Any) -> str:

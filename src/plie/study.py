@@ -21,7 +21,7 @@ from plie.data import Dataset, load
 from plie.errors import InputError
 from plie.models import MLP, LogisticRegression, collapse, evaluating, is_linear
 from plie.source import definition, has_spec, spec
-from plie.store import decode, short_hash, slug, write_atomically
+from plie.store import check_folder, decode, short_hash, slug, write_atomically
 from plie.train import check_settings, correct, cross_entropy, fit
 from plie.zoo import get
 
@@ -210,6 +210,7 @@ def run(
         definitions=_definitions(acts),
     )
     there = Path(folder) if folder is not None else default_folder(data, settings)
+    check_folder(there)
     cells = plan(data, settings, acts)
     for cell in cells:  # what cannot be made is refused before anything is written
         _make(cell, data, seed)
