@@ -88,6 +88,7 @@ def test_cite(capsys):
         (("plot", "relu", "--span", "3"), "--span takes two numbers"),
         (("show", "maxout:pool=inf"), "maxout: pool=inf is not allowed"),
         (("plot", "softmax"), "whole vectors"),
+        (("show", "x" + "+x" * 500), "formula is 1001 characters long"),
         (("foo",), "unknown command 'foo'; allowed: accuracy, bench, cite, info, list, plot, show"),
         (("stduy", "xor"), "unknown command 'stduy'; did you mean 'study'?"),
         (("--verzion",), "unknown option '--verzion'; did you mean '--version'?"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from plie.activation import Parameter
 from plie.errors import PlieError, UnknownNameError
 from plie.peers import torch_layer
+from plie.reader import MAX_LENGTH
 from plie.zoo import define, get
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def activation_of(text: str) -> Activation:
         if not re.search(r"\bx\b", text):
             raise
         formula = text.strip()
-        return define(formula, name=formula, title="Custom")
+        return define(formula, name=formula[:MAX_LENGTH], title="Custom")
 
 
 def has_spec(act: Activation) -> bool:
