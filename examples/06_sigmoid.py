@@ -39,10 +39,11 @@ figure = Figure(figsize=(8, 3.2), layout="constrained")
 for axes, curve, colour, title in zip(
     figure.subplots(1, 2), (value, slope), (BLUE, ORANGE), ("σ(x)", "σ′(x)"), strict=True
 ):
-    axes.axvspan(-8, low, color="0.9", label="saturated")
-    axes.axvspan(high, 8, color="0.9")
+    for start, end in ((-8, low), (high, 8)):
+        axes.axvspan(start, end, color="0.9")
+        place = axes.get_xaxis_transform()
+        axes.text((start + end) / 2, 0.5, "saturated", ha="center", transform=place)
     axes.plot(x, curve, color=colour, lw=2.2)
     axes.set(title=title, xlabel="x", xlim=(-8, 8))
-    axes.legend(frameon=False, loc="upper left")
 figure.savefig(FOLDER / "06_sigmoid.png", dpi=150)
 print(f"figure: {FOLDER / '06_sigmoid.png'}")

@@ -85,6 +85,12 @@ BAD = {
     ),
     "infinite": ("a,c\n1,x\n1e300,y\n", "c", "too large"),
     "semicolons": ("a;c\n1;x\n2;y\n", "c", "separated by semicolons"),
+    "semicolons and decimal commas": ("a;c\n1,5;x\n2;y\n", "c", "separated by semicolons"),
+    "tabs": ("a\tb\tc\n1\t2\tx\n", "c", "separated by tabs; a CSV file needs commas"),
+    "same name": ("a,a,c\n1,2,x\n3,4,y\n", "c", "has 2 columns named 'a'; each needs its own name"),
+    "same class": ("a,c,c\n1,2,x\n3,4,y\n", "c", "has 2 columns named 'c'"),
+    "no header": ("1.5,-2,0\n3,4,1\n", "0", "no header row: its first line holds only numbers"),
+    "no header, no target": ("\n1,2,0\n3,4,1\n", None, "no header row"),
     "one class": ("a,c\n1,x\n2,x\n", "c", "one class only"),
     "decimals": ("a,c\n1,0.5\n2,0.7\n", "c", "decimal numbers"),
     "no features": ("c\nx\ny\n", "c", "no feature columns"),
@@ -121,6 +127,23 @@ def test_binary_file_is_refused(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
     with pytest.raises(InputError, match="not a readable CSV file"):
         load(path, "c")
+
+
+def test_names_that_pandas_would_make_are_names_too(tmp_path):
+    data = read_csv(write(tmp_path, "\ufeffa,a.1,2024,c\n1,2,3,x\n3,4,5,y\n"), "c")
+    assert data.feature_names == ("a", "a.1", "2024")
+
+
+def test_a_file_of_a_similar_name_is_suggested(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "a,c\n", "semi.csv")
+    write(tmp_path, "", "xro.txt")
+    with pytest.raises(
+        UnknownNameError, match=r"unknown data set 'semi\.cvs'; did you mean 'semi\."
+    ):
+        load("semi.cvs")
+    with pytest.raises(UnknownNameError, match=r"did you mean 'xor'\?$"):
+        load("xro")
 
 
 def test_unknown_data_set_suggests():

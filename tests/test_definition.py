@@ -292,6 +292,14 @@ def ranged(**given):
         ("x*x", {"name": " "}, plie.InputError, "an activation needs a name of printable text"),
         ("x*x", {"name": 3}, plie.InputError, "an activation needs a name of printable text"),
         ("x*x", {"name": "a\nb"}, plie.InputError, "an activation needs a name of printable text"),
+        (
+            *("x*x", {"name": "a" * 100_000}, plie.InputError),
+            "a name is 100000 characters long; at most 1000 are allowed",
+        ),
+        (
+            *("x*x", {"title": "a" * 1001}, plie.InputError),
+            "a title is 1001 characters long; at most 1000 are allowed",
+        ),
         ("x*x", {"title": 3}, plie.InputError, "a title is printable text, not 3"),
         ("x*x", {"year": "2020"}, plie.InputError, "a year is a whole number, not '2020'"),
         ("x*x", {"source": "me"}, plie.InputError, "a source is a plie.Source, not str"),

@@ -12,7 +12,8 @@ import torch
 
 import plie
 from plie.facts import compute
-from plie.shipped import decode, encode, shipped
+from plie.shipped import encode, shipped
+from plie.store import decode
 
 SCALAR = plie.names(scalar=True)
 

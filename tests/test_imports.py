@@ -128,6 +128,11 @@ def test_rooms_import_only_from_rooms_above():
             assert not above & set(ROOMS[position + 1 :]), room
 
 
+def test_the_command_starts_where_ctrl_c_is_expected():
+    scripts = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["scripts"]
+    assert scripts == {"plie": "plie.entry:main"}
+
+
 # --- what must be installed ---------------------------------------------------------------------
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "lazy_loader": "lazy-loader"}

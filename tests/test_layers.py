@@ -1,7 +1,10 @@
 """Layers: drop-in for torch's own, with learned parameters, and at random."""
 
+import copy
 import inspect
 import math
+import pickle
+import re
 
 import pytest
 import torch
@@ -14,7 +17,11 @@ from plie.activation import Parameter
 
 PARAMETRIC = [name for name in plie.names(scalar=True) if plie.get(name).parameters]
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Implicit dimension choice:UserWarning"),
+]
+IMPLIED = "no dim is given, so torch's rule takes dim={} of an input of {} dimensions"
 
 
 # --- drop-in for torch.nn ---------------------------------------------------------------------
@@ -41,6 +48,7 @@ CALLS = [
     ("LeakyReLU", (0.1, True), {}),
     ("LeakyReLU", (), {"negative_slope": 0.3}),
     ("LogSigmoid", (), {}),
+    ("LogSoftmax", (), {}),
     ("LogSoftmax", (1,), {}),
     ("LogSoftmax", (), {"dim": -1}),
     ("Mish", (True,), {}),
@@ -55,9 +63,11 @@ CALLS = [
     ("SELU", (True,), {}),
     ("SiLU", (True,), {}),
     ("Sigmoid", (), {}),
+    ("Softmax", (), {}),
     ("Softmax", (), {"dim": 1}),
     ("Softmax", (0,), {}),
     ("Softmin", (), {"dim": 1}),
+    ("Softmin", (None,), {}),
     ("Softplus", (), {}),
     ("Softplus", (2, 5), {}),
     ("Softplus", (), {"beta": 0.5, "threshold": 1}),
@@ -76,6 +86,7 @@ def test_every_activation_of_torch_is_compared():
     assert {name for name, _, _ in CALLS} == set(own.__all__) - {"MultiheadAttention", "Softmax2d"}
 
 
+@pytest.mark.filterwarnings("ignore:no dim is given:UserWarning")
 @pytest.mark.parametrize(("name", "args", "kwargs"), CALLS, ids=lambda v: str(v).replace(" ", ""))
 def test_drops_in_for_torch(name, args, kwargs):
     x = torch.randn(4, 6, 8, dtype=torch.float64) * 3
@@ -99,6 +110,32 @@ def test_signatures_begin_as_those_of_torch(name):
     theirs = [p for p in inspect.signature(getattr(nn, name)).parameters if p not in legacy]
     ours = list(inspect.signature(getattr(plie.nn, name)).parameters)
     assert ours[: len(theirs)] == theirs
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["LogSoftmax", "Softmax", "Softmin"])
+def test_without_a_dimension_torchs_own_rule_holds_and_it_is_said(name, dims):
+    torch.compiler.reset()
+    x = torch.randn((2, 3, 2, 3, 2)[:dims])
+    theirs, ours = getattr(nn, name)(None), getattr(plie.nn, name)(None)
+    assert ours.dim is None
+    assert repr(ours) == f"{name}(dim=None)"
+    if dims < 3:
+        assert_close(ours(x), theirs(x))
+    else:
+        with pytest.warns(UserWarning, match=IMPLIED.format(int(dims > 3), dims)):
+            assert_close(ours(x), theirs(x))
+    fast = torch.compile(ours, fullgraph=True, backend="eager")
+    assert_close(fast(x), theirs(x))
+    ours.dim = dims - 1
+    assert_close(ours(x), getattr(nn, name)(dims - 1)(x))
+
+
+def test_the_former_names_of_hardtanh_are_said():
+    with pytest.raises(plie.ParameterError, match=r"former name of min_val; write min_val=-2$"):
+        plie.nn.Hardtanh(min_value=-2)
+    with pytest.raises(plie.ParameterError, match=r"former name of max_val; write max_val=3$"):
+        plie.nn.Hardtanh(max_value=3)
 
 
 def test_softplus_is_linear_beyond_its_threshold():
@@ -128,6 +165,100 @@ def test_autocast():
     for name, p in model.named_parameters():
         assert p.grad.dtype == p.dtype == torch.float32, name
         assert p.grad.isfinite().all(), name
+
+
+# --- attributes ---------------------------------------------------------------------------------
+
+ATTRIBUTES = [
+    ("CELU", {"alpha": 1.3}, {"alpha": 2.0}),
+    ("ELU", {"alpha": 0.7}, {"alpha": 2.0}),
+    ("GELU", {"approximate": "none"}, {"approximate": "tanh"}),
+    ("GLU", {"dim": -1}, {"dim": 1}),
+    ("Hardshrink", {"lambd": 0.8}, {"lambd": 0.1}),
+    ("Hardtanh", {"min_val": -2.0, "max_val": 0.5}, {"min_val": -0.3, "max_val": 1.5}),
+    ("LeakyReLU", {"negative_slope": 0.1}, {"negative_slope": 0.3}),
+    ("LogSoftmax", {"dim": 1}, {"dim": 0}),
+    ("RReLU", {"lower": 0.2, "upper": 0.3}, {"lower": 0.1, "upper": 0.5}),
+    ("Softmax", {"dim": 1}, {"dim": 0}),
+    ("Softmin", {"dim": 1}, {"dim": -1}),
+    ("Softplus", {"beta": 2.0, "threshold": 5.0}, {"threshold": 1.0, "beta": 3.0}),
+    ("Softshrink", {"lambd": 0.8}, {"lambd": 0.1}),
+    ("Threshold", {"threshold": 0.1, "value": 20.0}, {"threshold": 0.4, "value": 3.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "made", "changed"), ATTRIBUTES, ids=lambda v: str(v))
+def test_attributes_are_those_of_torch_and_can_be_set(name, made, changed):
+    x = torch.randn(4, 6, 8, dtype=torch.float64) * 3
+    theirs, ours = (getattr(house, name)(**made).eval() for house in (nn, plie.nn))
+    for settings in (made, changed):
+        for key, value in settings.items():
+            setattr(theirs, key, value)
+            setattr(ours, key, value)
+        assert {key: getattr(ours, key) for key in settings} == settings
+        assert_close(ours(x), theirs(x), rtol=1e-7, atol=1e-8)
+    assert not ours.state_dict()
+
+
+def test_what_is_set_is_kept_by_copies_and_seen_by_a_compiler():
+    torch.compiler.reset()
+    layer, x = plie.nn.LeakyReLU(0.2), torch.linspace(-2, 2, 5)
+    assert nn.init.calculate_gain("leaky_relu", layer.negative_slope) == pytest.approx(1.3867504)
+    fast = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    assert torch.equal(fast(x), layer(x))
+    layer.negative_slope = 0.5
+    assert layer(x)[0] == -1
+    assert torch.equal(fast(x), layer(x))
+    assert repr(layer) == "LeakyReLU(negative_slope=0.5)"
+    for twin in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        assert twin.negative_slope == 0.5
+        twin.negative_slope = 0.25
+        assert (twin(x)[0], layer(x)[0]) == (-0.5, -1)
+
+
+def test_noise_follows_what_is_set():
+    layer = plie.nn.RReLU()
+    layer.lower, layer.upper = 0.5, 0.6
+    y = layer(-torch.ones(1000))
+    assert -0.6 <= y.min() < y.max() <= -0.5
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value", "sentence"),
+    [
+        ("ELU", "alpha", "x", "elu: alpha must be a number, not 'x'"),
+        ("Softplus", "beta", -1, "softplus: beta=-1 is not allowed; beta must be > 0"),
+        ("Softplus", "threshold", "x", "softplus: threshold must be a number, not 'x'"),
+        ("GELU", "approximate", "erf", "GELU: approximate must be 'none' or 'tanh', not 'erf'"),
+        ("Maxout", "pool", 1.5, "maxout: pool must be a whole number, not 1.5"),
+        (
+            "LeakyReLU",
+            "negative_slope",
+            nn.Parameter(torch.ones(1)),
+            "LeakyReLU: negative_slope is not learned here, so it is set to a number, not to a "
+            "tensor",
+        ),
+    ],
+    ids=lambda v: str(v)[:20],
+)
+def test_what_cannot_be_set_gets_a_sentence(layer, name, value, sentence):
+    made = getattr(plie.nn, layer)()
+    before = getattr(made, name)
+    with pytest.raises(plie.PlieError, match=f"^{re.escape(sentence)}$"):
+        setattr(made, name, value)
+    assert getattr(made, name) == before
+
+
+def test_what_is_learned_stays_a_parameter():
+    layer = plie.get("elu").module(learnable=["alpha"])
+    assert isinstance(layer.alpha, nn.Parameter)
+    layer.alpha = nn.Parameter(torch.tensor([2.0]))
+    assert_close(layer(-torch.ones(1)), plie.nn.ELU(2.0)(-torch.ones(1)))
+    with pytest.raises(TypeError, match="parameter 'alpha'"):
+        layer.alpha = 2.0
+    taken = plie.define("half*x + activation", half=2.0, activation=1.0).module()  # torch's, ours
+    assert callable(taken.half)
+    assert taken.activation.values == {"half": 2.0, "activation": 1.0}
 
 
 # --- learned parameters -----------------------------------------------------------------------

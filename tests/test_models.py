@@ -40,7 +40,11 @@ def test_parameters_come_in_layer_order():
 
 @pytest.mark.parametrize("style", ["module", "sequential"])
 @pytest.mark.parametrize(
-    "activation", ["relu", "leaky_relu:negative_slope=0.3", "prelu:weight=0.1", "silu", "tanhexp"]
+    "activation",
+    [
+        *("relu", "leaky_relu:negative_slope=0.3", "prelu:weight=0.1", "silu", "tanhexp"),
+        *("gelu_tanh", "threshold:threshold=0.1,value=20"),
+    ],
 )
 def test_printed_source_is_the_same_network(style, activation):
     network = MLP(2, [5, 4], 3, activation)
@@ -65,6 +69,17 @@ def test_printed_source_draws_the_same_weights(style):
         assert torch.equal(a, b)
 
 
+ELEMENTWISE = {*nn.modules.activation.__all__} - {"MultiheadAttention", "Softmax2d"}
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE))
+def test_torch_is_printed_wherever_torch_has_it(name):
+    row = plie.get(name)
+    if row.is_scalar:
+        printed = eval(activation_source(row), {"nn": nn})
+        assert type(printed) is getattr(nn, name)
+
+
 def test_own_formula_is_printed_as_its_definition():
     act = plie.define("x*tanh(a*x)", name="mine", a=2.0)
     space = {}
@@ -76,6 +91,10 @@ def test_own_formula_is_printed_as_its_definition():
 def test_torch_class_is_used_only_for_the_same_function():
     assert activation_source(plie.get("relu")) == "nn.ReLU()"
     assert activation_source(plie.get("prelu", weight=0.1)) == "nn.PReLU(init=0.1)"
+    assert activation_source(plie.get("gelu_tanh")) == "nn.GELU(approximate='tanh')"
+    assert activation_source(plie.get("threshold")) == "nn.Threshold(threshold=1, value=0)"
+    assert activation_source(plie.get("softplus", beta=10)) == "nn.Softplus(beta=10)"
+    assert activation_source(plie.get("hardtanh", max_val=6)) == "nn.Hardtanh(max_val=6)"
     impostor = plie.define("x*x", name="relu", title="ReLU")
     assert activation_source(impostor).startswith("plie.define(")
     assert spec(plie.get("leaky_relu", negative_slope=0.25)) == "leaky_relu:negative_slope=0.25"

@@ -41,7 +41,7 @@ GRIDS = [
     "sigmoid",
     "silu",
     "squared_relu",
-    "repu",
+    "cube",
     "relu6",
     "hardtanh",
     "selu",

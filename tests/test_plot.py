@@ -83,6 +83,43 @@ def test_every_curve_can_be_told_apart_without_colour_or_with_poor_colour_vision
     assert len(looks) == 12
 
 
+def drawn(figure, name):
+    """The x of every point at which a curve of the left picture shows."""
+    axes = figure.axes[0]
+    (colour,) = {line.get_color() for line in axes.lines if line.get_label().startswith(name)}
+    stretches = [line.get_xdata() for line in lines(axes) if line.get_color() == colour]
+    return set(np.round(np.concatenate(stretches), 6))
+
+
+def test_curves_that_coincide_take_turns():
+    figure = curves(["relu", "smooth_relu", plie.define("2*x - 3", name="line")])
+    first, second = drawn(figure, "relu"), drawn(figure, "smooth_relu")
+    assert 0.4 < len(first) / 2002 < 0.6
+    assert 0.4 < len(second) / 2002 < 0.6
+    gaps = np.diff(sorted(first | second))
+    assert gaps.max() < 0.01, "between the turns nothing is left out"
+    assert len(drawn(figure, "line")) > 2000
+    shared = {line.get_linestyle() for line in lines(figure.axes[0]) if len(line.get_xdata()) < 99}
+    assert shared == {"-"}, "a turn is drawn in one piece"
+
+
+def test_every_curve_of_the_readme_shows_at_both_ends():
+    figure = curves(SIX)
+    for name in SIX:
+        shown = drawn(figure, name.partition(":")[0])
+        for low in (-5, 3):
+            assert sum(low <= x <= low + 2 for x in shown) > 40, name
+
+
+def test_a_crossing_and_a_jump_hide_nothing():
+    for axes in curves([plie.define("x"), plie.define("-x")]).axes:
+        assert [len(line.get_xdata()) for line in lines(axes)] == [2002, 2002]
+    right = curves(["relu", "smooth_relu"]).axes[1]
+    (steep,) = [y for y in (line.get_ydata() for line in lines(right)) if min(y) < 0.1 < max(y)]
+    assert min(steep) == 0
+    assert max(steep) > 0.9
+
+
 def test_saturation_is_shaded_where_the_facts_say():
     plain, shaded = curves("tanh"), curves("tanh", saturation=True)
     assert len(shaded.axes[0].patches) == len(plain.axes[0].patches) + 2

@@ -291,6 +291,32 @@ def test_damaged_results_are_trained_again(no_report, tmp_path, suffix, damage):
     assert again.results[2].losses == whole.results[2].losses
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accuracy": "abc"},
+        {"loss": None},
+        {"parameters": 1.5},
+        {"diverged": 0},
+        {"losses": "12"},
+        {"losses": [1.0, "x"]},
+        {"straightness": {"r2": "x", "deviation": None, "pieces": 1, "reason": ""}},
+        {"straightness": []},
+        {"collapse": 1},
+        {"collapse": {"weight": [1.0], "bias": [1.0], "difference": 0.0, "difference32": 0.0}},
+    ],
+    ids=str,
+)
+def test_results_of_another_type_are_trained_again(no_report, tmp_path, change):
+    whole = run(xor(40), ["relu"], epochs=2, folder=tmp_path)
+    file = next((tmp_path / "models").glob("mlp-relu*.json"))
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | change))
+    again = run(xor(40), ["relu"], epochs=2, folder=tmp_path)
+    assert again.reused == (True, True, False)
+    assert again.results[2].losses == whole.results[2].losses
+    assert json.loads(file.read_text("utf-8"))["accuracy"] == whole.results[2].accuracy
+
+
 def test_definitions_of_one_name_are_not_mixed(no_report, tmp_path):
     fixed = plie.define("x*sigmoid(a*x)", name="mine", a=1.0)
     learned = plie.define("x*sigmoid(a*x)", name="mine", a=Parameter("a", 1.0, learnable=True))

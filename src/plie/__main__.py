@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from plie.interrupt import loading
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -77,7 +79,8 @@ def _commands() -> Table:
 
 def main() -> None:
     """Run the command line, or print the page where no command is given."""
-    from plie import cli
+    with loading():
+        from plie import cli
 
     if len(sys.argv) > 1:
         cli.main()

@@ -8,17 +8,17 @@ from __future__ import annotations
 import io
 import os
 import re
-import signal
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from plie import __version__
-from plie.errors import InputError, PlieError
+from plie.errors import InputError, PlieError, unknown
+from plie.interrupt import INTERRUPTED, loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,16 +28,32 @@ if TYPE_CHECKING:
     from plie.study import StudyResult
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
-INTERRUPTED = 130
 PIPED_WIDTH = 200  # of tables that a program reads
+# What is wrong with the words typed; click, where it belongs, has become a part of typer.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _Commands(TyperGroup):
+    """The commands; one that does not exist gets the sentence of every other unknown name."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise unknown("command", cmd_name.strip(), self.list_commands(ctx))
+        return found
+
 
 app = typer.Typer(
     name="plie",
+    cls=_Commands,
     help="The workbench for activation functions in PyTorch.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # to load rich would double the time of --help
+    context_settings={"max_content_width": 100},
 )
 
 
@@ -46,7 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     tolerate_encoding()
     try:
-        app([_no_option(word) for word in words], prog_name="plie")
+        code = app([_no_option(word) for word in words], prog_name="plie", standalone_mode=False)
+        sys.exit(code or 0)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            sys.exit(2)
+        _fail(_usage(error))
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # the reader of our output has gone, as in ``plie list | head``; nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,26 +92,40 @@ def _no_option(word: str) -> str:
     return f" {word}" if begins and re.search(r"\bx\b", word) else word
 
 
+def _usage(error: Any) -> str:
+    """What is wrong with the words typed, as one sentence that says what they may be."""
+    kind, ctx = type(error).__name__, error.ctx
+    if kind == "NoSuchOption":
+        options = [name for each in ctx.command.get_params(ctx) for name in _options(each)]
+        return str(unknown("option", error.option_name, options))
+    if kind == "MissingParameter":
+        return f"{ctx.command_path} needs '{error.param.name}': {_lower(error.param.help)}"
+    usage = f"; {_lower(' '.join(ctx.get_usage().split()))}" if ctx else ""
+    return _lower(error.format_message()) + usage
+
+
+def _lower(sentence: str) -> str:
+    """The sentence as part of another."""
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}" if sentence else ""
+
+
+def _options(param: Any) -> list[str]:
+    is_option = param.param_type_name == "option"
+    return [*param.opts, *param.secondary_opts] if is_option else []
+
+
+def _number(option: str, text: str, kind: Callable[[str], N]) -> N:
+    """The option's value; read here, since a number that typer refuses goes unnamed."""
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise InputError(f"{option} takes {what}, not '{text}'") from None
+
+
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
-
-
-@contextmanager
-def _loading() -> Iterator[None]:
-    """Around imports: Ctrl-C leaves at once, when nothing is computed yet.
-
-    A KeyboardInterrupt can be swallowed while an extension module loads, which leaves the module
-    half made and the command to fail in it, or to go on as if nobody had asked it to stop.
-    """
-    if threading.current_thread() is not threading.main_thread():  # which alone may do this
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _show_version(wanted: bool) -> None:
@@ -135,9 +173,11 @@ def study(
     ] = ["relu"],  # noqa: B006 - typer reads the default, nobody changes it
     target: Annotated[str | None, typer.Option(help="Class column of a CSV file.")] = None,
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers, as 50 or 64,64.")] = "50",
-    epochs: Annotated[int, typer.Option(help="Full-batch updates.")] = 25,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of points and initial weights.")] = 0,
+    epochs: Annotated[str, typer.Option(metavar="N", help="Full-batch updates.")] = "25",
+    lr: Annotated[str, typer.Option(metavar="X", help="Learning rate.")] = "0.1",
+    seed: Annotated[
+        str, typer.Option(metavar="N", help="Seed of points and initial weights.")
+    ] = "0",
     standardise: Annotated[
         bool, typer.Option("--standardise", help="Bring features to mean 0, deviation 1.")
     ] = False,
@@ -147,8 +187,10 @@ def study(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
     """Train logistic regression, a linear MLP and an MLP with each activation; write a report."""
+    updates, rate = _number("--epochs", epochs, int), _number("--lr", lr, float)
+    number = _number("--seed", seed, int)
     try:
-        with _loading():
+        with loading():
             from plie.source import activation_of
             from plie.study import parse_hidden, run
 
@@ -160,9 +202,9 @@ def study(
                 data,
                 [activation_of(name) for name in names],
                 parse_hidden(hidden),
-                epochs,
-                lr,
-                seed,
+                updates,
+                rate,
+                number,
                 target=target,
                 standardise=standardise,
                 folder=out,
@@ -260,7 +302,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """List the activations there are."""
-    with _loading():
+    with loading():
         from plie import listing
 
     names = listing.find(search, family, smooth=smooth, monotonic=monotonic)
@@ -278,7 +320,7 @@ def show(
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Add the source as BibTeX.")] = False,
 ) -> None:
     """Show an activation: formula, both curves, facts, source."""
-    with _loading():
+    with loading():
         from plie import display
         from plie.source import activation_of
 
@@ -303,7 +345,7 @@ def plot(
     ] = True,
 ) -> None:
     """Draw activations: f on the left, f′ on the right."""
-    with _loading():
+    with loading():
         from plie.plot import check_path, curves, save
         from plie.source import activation_of
 
@@ -321,7 +363,7 @@ def plot(
 @app.command()
 def cite(activation: Annotated[str, typer.Argument(help="A name.")]) -> None:
     """Print the source of an activation as BibTeX."""
-    with _loading():
+    with loading():
         from plie import display
         from plie.source import activation_of
 
@@ -331,7 +373,7 @@ def cite(activation: Annotated[str, typer.Argument(help="A name.")]) -> None:
 @app.command()
 def info() -> None:
     """Tell which evaluator is active and why, and where tables are kept."""
-    with _loading():
+    with loading():
         from plie.environment import info as state
 
     print(state())
@@ -349,7 +391,7 @@ def bench(
         list[str], typer.Option("--dtype", "-d", help="float32, bfloat16, float16; repeat.")
     ] = ["float32", "bfloat16"],  # noqa: B006
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    repeats: Annotated[int, typer.Option(help="Turns of each way.")] = 11,
+    repeats: Annotated[str, typer.Option(metavar="N", help="Turns of each way.")] = "11",
     compiled: Annotated[
         bool, typer.Option("--compiled", help="Time torch.compile too (seconds for each).")
     ] = False,
@@ -357,17 +399,20 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
 ) -> None:
     """Time activations, relative to copying the tensor: the limit of a forward pass."""
-    with _loading():
+    turns = _number("--repeats", repeats, int)
+    with loading():
         from plie import bench as timing
         from plie import measured
+        from plie.store import check_folder
         from plie.zoo import names
 
+    check_folder(out)
     sizes = [timing.parse_size(text) for text in split_commas(size)]
     chosen = list(activations or names(scalar=True))
     dtype = split_commas(dtype)
     cells = len(chosen) * len(sizes) * len(dtype) * len(timing.DIRECTIONS)
     found = timing.measure(
-        chosen, sizes=sizes, dtypes=dtype, repeats=repeats, compiled=compiled, device=device
+        chosen, sizes=sizes, dtypes=dtype, repeats=turns, compiled=compiled, device=device
     )
     timings = _gathered(found, cells, lambda t: t.way in {"copy", "multiply"})
     if not quiet:
@@ -382,18 +427,23 @@ def accuracy(
     activations: Annotated[
         list[str] | None, typer.Argument(help="Names or specs; all elementwise ones by default.")
     ] = None,
-    points: Annotated[int, typer.Option(help="Inputs tried for each function.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of the inputs.")] = 0,
+    points: Annotated[
+        str, typer.Option(metavar="N", help="Inputs tried for each function.")
+    ] = "200",
+    seed: Annotated[str, typer.Option(metavar="N", help="Of the inputs.")] = "0",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/accuracy"),
 ) -> None:
     """Compare Plié and torch with values of fifty digits."""
-    with _loading():
+    tried, start = _number("--points", points, int), _number("--seed", seed, int)
+    with loading():
         from plie import accuracy as exactness
         from plie import measured
+        from plie.store import check_folder
         from plie.zoo import names
 
+    check_folder(out)
     chosen = list(activations or names(scalar=True))
-    found = exactness.measure(chosen, points=points, seed=seed)
+    found = exactness.measure(chosen, points=tried, seed=start)
     errors = _gathered(found, 2 * len(chosen), lambda a: a.way == "plie")
     wide_console().print(measured.accuracy_table(errors))
     for file in measured.save(errors, measured.accuracy_figure(errors), out, "accuracy"):

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import os
 import warnings
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
@@ -127,7 +129,8 @@ def load(name_or_path: str | os.PathLike[str], target: str | None = None, seed: 
         return TOYS[text](seed=seed)
     if text.lower().endswith(".csv") or Path(text).name != text or Path(text).exists():
         return read_csv(text, target)
-    raise unknown("data set", text, TOYS)
+    near = _near(text, _files(Path(), ".csv"))
+    raise unknown("data set", text, [*TOYS, *near])
 
 
 def read_csv(path: str | os.PathLike[str], target: str | None) -> Dataset:
@@ -138,8 +141,9 @@ def read_csv(path: str | os.PathLike[str], target: str | None) -> Dataset:
         target: name of the class column; classes are numbered in sorted order.
 
     Raises:
-        InputError: the file or the column does not exist, a feature is not a number, a value is
-            missing or infinite, or there are fewer than two classes.
+        InputError: the file or the column does not exist, the header is missing or names a column
+            twice, a feature is not a number, a value is missing or infinite, or there are fewer
+            than two classes.
     """
     file = Path(path)
     table = _read_table(file)
@@ -161,29 +165,65 @@ def _read_table(file: Path) -> pd.DataFrame:
         raise InputError(f"no file '{file}'{_nearest_file(file)}")
     bad = (pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning)
     try:
+        _check_header(_header(file), file.name)
         with warnings.catch_warnings():
             # rows longer than the header: pandas would drop or shift values
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(file, index_col=False, low_memory=False)
-    except (*bad, UnicodeDecodeError) as error:
+    except (*bad, UnicodeDecodeError, csv.Error) as error:
         reason = str(error).strip().rstrip(".").splitlines()[0]
         raise InputError(f"'{file.name}' is not a readable CSV file: {reason}") from None
     if table.empty:
         raise InputError(f"'{file.name}' has no rows")
-    if len(table.columns) == 1 and ";" in str(table.columns[0]):
-        raise InputError(f"'{file.name}' is separated by semicolons; a CSV file needs commas")
     return table
+
+
+def _header(file: Path) -> list[str]:
+    """The names as they are written: pandas would rename one that comes twice."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        return next((row for row in csv.reader(lines) if row), [])
+
+
+def _check_header(names: list[str], file: str) -> None:
+    for separator, word in {";": "semicolons", "\t": "tabs"}.items():
+        if len(names) == 1 and separator in names[0]:
+            raise InputError(f"'{file}' is separated by {word}; a CSV file needs commas")
+    if names and all(map(_is_number, names)):
+        raise InputError(
+            f"'{file}' has no header row: its first line holds only numbers, not names of columns"
+        )
+    for name, count in Counter(names).items():
+        if name and count > 1:
+            raise InputError(
+                f"'{file}' has {count} columns named '{name}'; each needs its own name"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _nearest_file(file: Path) -> str:
     if file.is_dir():
         return ": it is a folder"
     try:
-        there = [each.name for each in file.parent.iterdir() if each.is_file()]
+        near = _near(file.name, _files(file.parent))
     except OSError:
         return f"; there is no folder '{file.parent}'"
-    near = difflib.get_close_matches(file.name, there, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _files(folder: Path, suffix: str = "") -> list[str]:
+    there = (each for each in folder.iterdir() if each.name.lower().endswith(suffix))
+    return [each.name for each in there if each.is_file()]
+
+
+def _near(name: str, there: list[str]) -> list[str]:
+    return difflib.get_close_matches(name, there, n=1)
 
 
 def _check_target(table: pd.DataFrame, target: str | None, name: str) -> None:

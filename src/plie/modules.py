@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,59 @@ from plie.compiled.ops import apply, require_float
 from plie.errors import ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from plie.activation import Activation, Parameter
 
 
-class ActivationModule(nn.Module):
+class Layer(nn.Module):
+    """A layer of one activation. What it does not learn is an attribute, as in torch's layers.
+
+    An attribute that is set is checked, and the layer computes with it from then on.
+
+    >>> import plie
+    >>> layer = plie.get("leaky_relu", negative_slope=0.2).module()
+    >>> layer.negative_slope
+    0.2
+    >>> layer.negative_slope = 0.3
+    >>> layer
+    LeakyReLU(negative_slope=0.3)
+    """
+
+    activation: Activation
+    learned: tuple[str, ...] = ()
+
+    def _take(self, activation: Activation, others: Mapping[str, Any] | None = None) -> None:
+        """Compute this activation from now on; ``others`` are attributes beside its values."""
+        values = {k: v for k, v in activation.values.items() if k not in self.learned}
+        mine = self.__dict__.get("_settings", ())
+        settings = {
+            name: value
+            for name, value in {**values, **(others or {})}.items()
+            if name in mine or not (name in self.__dict__ or hasattr(type(self), name))
+        }
+        # Plain attributes, not looked up in the activation: a compiler reads them at once.
+        self.__dict__.update(settings, activation=activation, _settings=tuple(settings))
+
+    def _set(self, name: str, value: Any) -> None:
+        self._take(self.activation.with_parameters(**{name: value}))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.__dict__.get("_settings", ()):
+            super().__setattr__(name, value)
+        elif isinstance(value, Tensor):
+            raise ParameterError(
+                f"{self._get_name()}: {name} is not learned here, so it is set to a number, not "
+                "to a tensor"
+            )
+        else:
+            self._set(name, value)
+
+    def _get_name(self) -> str:
+        return self.activation.title
+
+
+class ActivationModule(Layer):
     """A scalar activation as a layer.
 
     Learnable parameters are ``nn.Parameter`` of shape ``(num_parameters,)``, one for the
@@ -46,19 +95,22 @@ class ActivationModule(nn.Module):
             raise ParameterError(
                 f"num_parameters must be a whole number of at least 1, not {num_parameters!r}"
             )
-        self.activation = activation
         self.num_parameters = num_parameters
         self.inplace = inplace
         self.learned = _learned(activation, learnable)
-        # As text, made once: a compiler could not trace how it is made.
-        self._spec = activation.as_formula(self.learned).spec
-        noisy = activation.training and activation.as_formula((*self.learned, "u"), training=True)
-        self._noisy_spec = noisy.spec if noisy else ""
+        self._take(activation)
         for parameter in activation.parameters:
             if parameter.name in self.learned:
                 start = float(parameter.default)
                 value = torch.full((num_parameters,), start, device=device, dtype=dtype)
                 self.register_parameter(parameter.name, nn.Parameter(value))
+
+    def _take(self, activation: Activation, others: Mapping[str, Any] | None = None) -> None:
+        super()._take(activation, others)
+        # As text, made once: a compiler could not trace how it is made.
+        self._spec = activation.as_formula(self.learned).spec
+        noisy = activation.training and activation.as_formula((*self.learned, "u"), training=True)
+        self._noisy_spec = noisy.spec if noisy else ""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """f(input), elementwise; shape, dtype and device are kept."""
@@ -100,9 +152,6 @@ class ActivationModule(nn.Module):
         if self.num_parameters != 1:
             parts.append(f"num_parameters={self.num_parameters}")
         return ", ".join([*parts, *(["inplace=True"] if self.inplace else [])])
-
-    def _get_name(self) -> str:
-        return self.activation.title
 
 
 def _learned(activation: Activation, learnable: Iterable[str] | bool | None) -> tuple[str, ...]:

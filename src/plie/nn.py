@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -27,29 +28,41 @@ from plie.vector import VectorModule
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
-Made = tuple[Activation, dict[str, Any]]
+# The row at the given values, the layer's other options, and attributes beside the values.
+Made = tuple[Activation, dict[str, Any], dict[str, Any]]
 
 
 def _prelu(
     num_parameters: int = 1, init: float = 0.25, device: Device = None, dtype: Dtype = None
 ) -> Made:
     options = {"num_parameters": num_parameters, "device": device, "dtype": dtype}
-    return zoo.get("prelu", weight=init), options
+    return zoo.get("prelu", weight=init), options, {}
 
 
 def _gelu(approximate: str = "none") -> Made:
     rows = {"none": "gelu", "tanh": "gelu_tanh"}
     if approximate not in rows:
         raise InputError(f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}")
-    return zoo.get(rows[approximate]), {}
+    return zoo.get(rows[approximate]), {}, {"approximate": approximate}
 
 
 def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Made:
     row = zoo.get("softplus", beta=beta)
-    if threshold >= 20:  # beyond it softplus is the identity to float32 rounding anyway
-        return row, {}
-    text = f"x if beta*x > {float(threshold)!r} else {row.formula}"
-    return validate(dataclasses.replace(row, formula=text)), {}
+    others = {"threshold": threshold}
+    if isinstance(threshold, numbers.Real) and threshold >= 20:
+        return row, {}, others  # there softplus is the identity to float32 rounding anyway
+    border = Parameter("threshold", 20.0).check("softplus", threshold)
+    text = f"x if beta*x > {border!r} else {row.formula}"
+    return validate(dataclasses.replace(row, formula=text)), {}, others
+
+
+def _along(name: str) -> Callable[..., Made]:
+    """Softmax and its kin: torch's default is no dimension at all."""
+
+    def made(dim: int | None = None) -> Made:
+        return zoo.get(name) if dim is None else zoo.get(name, dim=dim), {}, {"dim": dim}
+
+    return made
 
 
 # torch.nn classes whose signature is not the row's parameters, then `inplace`.
@@ -57,7 +70,10 @@ _TORCH_SIGNATURES: dict[str, Callable[..., Made]] = {
     "prelu": _prelu,
     "gelu": _gelu,
     "softplus": _softplus,
+    **{name: _along(name) for name in ("log_softmax", "softmax", "softmin")},
 }
+# Of Hardtanh, deprecated by torch itself.
+_FORMER_NAMES = {"min_value": "min_val", "max_value": "max_val"}
 
 
 def _signature(row: Activation) -> inspect.Signature:
@@ -79,12 +95,11 @@ def _signature(row: Activation) -> inspect.Signature:
 
 
 def _bind(row: Activation, signature: inspect.Signature, args: Any, kwargs: Any) -> Made:
-    """The row at the given values, and the layer's other options."""
     if row.name in _TORCH_SIGNATURES:
         return _TORCH_SIGNATURES[row.name](*args, **kwargs)
     given = signature.bind(*args, **kwargs).arguments
     values = {name: given.pop(name) for name in row.values if name in given}
-    return row.with_parameters(**values), given
+    return row.with_parameters(**values), given, {}
 
 
 @functools.cache
@@ -99,13 +114,26 @@ def layer(name: str) -> type[nn.Module]:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
+            for former, name in _FORMER_NAMES.items():
+                if former in kwargs and name in signature.parameters:
+                    raise ParameterError(
+                        f"{row.title}: {former} is torch's former name of {name}; write "
+                        f"{name}={kwargs[former]!r}"
+                    ) from None
             allowed = ", ".join(signature.parameters) or "nothing"
             raise ParameterError(f"{row.title}: {error}; it takes {allowed}") from None
-        activation, options = _bind(row, signature, args, kwargs)
+        activation, options, others = _bind(row, signature, args, kwargs)
         base.__init__(self, activation, **options)
+        self._take(activation, others)
+
+    def _set(self: Any, name: str, value: Any) -> None:
+        given = {each: getattr(self, each) for each in self._settings} | {name: value}
+        activation, _, others = _bind(row, signature, (), given)
+        self._take(activation, others)
 
     body = {
         "__init__": __init__,
+        **({"_set": _set} if adapter else {}),
         "__module__": __name__,
         "__qualname__": row.title,
         "__signature__": signature,
@@ -119,6 +147,8 @@ _OPTIONS = {
     "init": "the first value of the weight.",
     "approximate": "'none', or 'tanh' for the approximation `plie.nn.GELUTanh`.",
     "threshold": "where beta*x lies above it, the result is x itself.",
+    "dim": "the dimension; None is torch's old implicit choice, 0 or 1, and warns where that is "
+    "not the last.",
     "inplace": "write the result over the input.",
     "num_parameters": "1, or the number of channels (dimension 1 of the input).",
     "learnable": "names of the parameters to learn; None takes the definition's own.",
@@ -128,7 +158,9 @@ _OPTIONS = {
 
 
 def _documentation(row: Activation, signature: inspect.Signature, layer: nn.Module) -> str:
-    known = _OPTIONS | {p.name: _described(p) for p in row.parameters}
+    ours = {p.name: _described(p) for p in row.parameters}
+    # Arguments of torch's own are described here, others by the row.
+    known = ours | _OPTIONS if row.name in _TORCH_SIGNATURES else _OPTIONS | ours
     lines = [f"{row.title}: ``{row.formula}``. {row.source.title}, {row.source.authors}.", ""]
     if signature.parameters:
         lines += ["Args:", *(f"    {name}: {known[name]}" for name in signature.parameters), ""]

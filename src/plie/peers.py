@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plie.compiled.evaluate import direct
 
@@ -16,32 +16,67 @@ if TYPE_CHECKING:
     from plie.activation import Activation
 
 _PLAIN = {"sin", "cos", "exp", "erf", "square", "abs"}  # torch's functions that are no layers
+# Torch's elementwise layers; a user's title may be any other name that torch.nn has.
+_LAYERS = {*nn.modules.activation.__all__, "Identity"} - {"MultiheadAttention", "Softmax2d"}
+# Where torch has the function under another name than the row's, and its name of a parameter.
+_ELSEWHERE: dict[str, tuple[str, dict[str, float | str]]] = {
+    "gelu_tanh": ("GELU", {"approximate": "tanh"})
+}
+_RENAMED = {"weight": "init"}
+
+
+def torch_layer(activation: Activation) -> tuple[str, dict[str, float | str]] | None:
+    """The layer of torch with the same function: its class, and what differs from its defaults.
+
+    It is compared on numbers, not on names, and learns what the activation learns; None where
+    torch has none.
+
+    >>> import plie
+    >>> torch_layer(plie.get("leaky_relu", negative_slope=0.2))
+    ('LeakyReLU', {'negative_slope': 0.2})
+    >>> torch_layer(plie.get("gelu_tanh"))
+    ('GELU', {'approximate': 'tanh'})
+    """
+    name, settings = _ELSEWHERE.get(activation.name, (activation.title, {}))
+    if name not in _LAYERS or not activation.is_scalar:
+        return None
+    layer = getattr(nn, name)
+    known = inspect.signature(layer).parameters
+    given = settings | {_RENAMED.get(k, k): v for k, v in activation.values.items()}
+    if not given.keys() <= known.keys():
+        return None
+    changed = {k: v for k, v in given.items() if v != known[k].default}
+    return (name, changed) if _same(layer(**changed), activation.module()) else None
+
+
+def _same(theirs: nn.Module, ours: nn.Module) -> bool:
+    sizes = [[p.numel() for p in module.parameters()] for module in (theirs, ours)]
+    far = torch.logspace(1, 5, 9, dtype=torch.float64)
+    x = torch.cat([-far, torch.linspace(-9, 9, 181, dtype=torch.float64), far])
+    with torch.no_grad():
+        values = [module.double().eval()(x) for module in (theirs, ours)]
+    return sizes[0] == sizes[1] and torch.allclose(values[0], values[1], rtol=1e-6, atol=1e-8)
 
 
 def own(activation: Activation) -> Callable[[Tensor], Tensor] | None:
     """Torch's function at the activation's parameter values; None where torch has none.
 
+    None, too, for one that draws numbers, and for one that learns: it takes tensors of its
+    parameters' type alone.
+
     >>> import plie
     >>> own(plie.get("silu"))(torch.zeros(1))
     tensor([0.])
     """
-    name, values = activation.name, activation.values
-    if name == "gelu_tanh":
-        return torch.nn.GELU(approximate="tanh")
-    if name in _PLAIN:
-        plain: Callable[[Tensor], Tensor] = getattr(torch, name)
+    if activation.name in _PLAIN:
+        plain: Callable[[Tensor], Tensor] = getattr(torch, activation.name)
         return plain
-    layer = getattr(torch.nn, activation.title, None)
-    if layer is None or not activation.is_scalar:
+    found = torch_layer(activation)
+    if found is None or activation.training or any(p.learnable for p in activation.parameters):
         return None
-    known = inspect.signature(layer).parameters
-    made: torch.nn.Module = layer(**{k: v for k, v in values.items() if k in known})
-    if any(True for _ in made.parameters()):
-        return None  # it learns, and takes tensors of its parameters' type alone
-    x = torch.linspace(-9, 9, 181, dtype=torch.float64)
-    with torch.no_grad():
-        same = torch.allclose(made(x), activation(x), rtol=1e-6, atol=1e-8)
-    return made if same else None  # one that draws numbers, or means something else
+    name, arguments = found
+    made: nn.Module = getattr(nn, name)(**arguments)
+    return made
 
 
 def written_out(activation: Activation) -> Callable[[Tensor], Tensor]:

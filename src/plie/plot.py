@@ -13,6 +13,7 @@ from plie.curve import Curve, Span, check_span, curve, heights, window
 from plie.errors import InputError, unknown
 from plie.figures import COLOURS, DASHES, PAGE, PRINT, Palette, any_script
 from plie.store import write_atomically
+from plie.turns import WIDTH, take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,8 @@ def curves(
 
     The arrangement is that of the figure in "Smooth Adversarial Training" (arXiv
     2006.14536). Colours can be told apart with any kind of colour vision, and dashes without
-    colour. A curve breaks where it jumps: rings mark the values it tends to there, a dot the
-    value it takes.
+    colour. Curves that coincide take turns, so that none hides another. A curve breaks where it
+    jumps: rings mark the values it tends to there, a dot the value it takes.
 
     Args:
         activations: names, specs such as ``"parametric_softplus:alpha=10"``, or activations.
@@ -163,13 +164,16 @@ def _dress(axes: Axes, palette: Palette, order: int, span: Span) -> None:
 def _draw(axes: Axes, drawn: Sequence[Curve], palette: Palette, saturation: bool) -> None:
     axes.set_ylim(*heights(drawn))
     colours = _ON_DARK if palette is THEMES["dark"] else COLOURS
-    for i, each in enumerate(drawn):
+    box, dpi = axes.get_window_extent(), axes.figure.dpi
+    size = (72 * box.width / dpi, 72 * box.height / dpi)
+    parts = take_turns(drawn, axes.get_ylim(), size)
+    for i, (each, stretches) in enumerate(zip(drawn, parts, strict=True)):
         colour, dash = colours[i % len(colours)], DASHES[i % len(DASHES)]
-        label = shortened(each.activation.label)
-        for x, y in each.pieces:
-            # only the first piece goes into the legend
-            axes.plot(x, y, dash, color=colour, lw=2, label=label)
-            label = "_"
+        # what the legend shows; the curve itself may nowhere be alone
+        axes.plot([], [], dash, color=colour, lw=WIDTH, label=shortened(each.activation.label))
+        for x, y, shared in stretches:
+            style = "-" if shared else dash
+            axes.plot(x, y, style, color=colour, lw=WIDTH, solid_capstyle="butt")
         _mark(axes, each.ends, colour, palette.paper)
         _mark(axes, each.on, colour, colour)
         if saturation:

@@ -12,11 +12,11 @@ import functools
 import json
 import os
 import sys
-import types
-import typing
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from plie.store import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,25 +90,6 @@ def _table(job: tuple[str, str]) -> bytes:
 def encode(spec: str, facts: Facts) -> str:
     """One line of the file."""
     return json.dumps([spec, dataclasses.asdict(facts)]) + "\n"
-
-
-def decode(kind: Any, value: Any) -> Any:
-    """What `dataclasses.asdict` and JSON made of a value of type ``kind``, put together again."""
-    if dataclasses.is_dataclass(kind):
-        make: Any = kind
-        return make(**{name: decode(each, value[name]) for name, each in _hints(make)})
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else decode(inner[0], value)
-    if origin is tuple:
-        each = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(decode(t, v) for t, v in zip(each, value, strict=True))
-    return value
-
-
-@functools.cache
-def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple(typing.get_type_hints(kind).items())
 
 
 if __name__ == "__main__":

@@ -6,20 +6,16 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 from plie.activation import Parameter
 from plie.errors import PlieError, UnknownNameError
+from plie.peers import torch_layer
+from plie.reader import MAX_LENGTH
 from plie.zoo import define, get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from plie.activation import Activation
-
-# torch.nn's elementwise classes; a user's title may be any other name that torch.nn has
-_TORCHS = {*nn.modules.activation.__all__, "Identity"} - {"MultiheadAttention", "Softmax2d"}
 
 
 def changed_parameters(act: Activation) -> dict[str, float]:
@@ -52,7 +48,7 @@ def activation_of(text: str) -> Activation:
         if not re.search(r"\bx\b", text):
             raise
         formula = text.strip()
-        return define(formula, name=formula, title="Custom")
+        return define(formula, name=formula[:MAX_LENGTH], title="Custom")
 
 
 def has_spec(act: Activation) -> bool:
@@ -79,15 +75,10 @@ def activation_source(act: Activation) -> str:
     >>> activation_source(get("relu")), activation_source(get("leaky_relu", negative_slope=0.2))
     ('nn.ReLU()', 'nn.LeakyReLU(negative_slope=0.2)')
     """
-    if act.title in _TORCHS:
-        own = getattr(nn, act.title)
-        for arguments in _candidate_arguments(act):
-            if _same(own, arguments, act):
-                return f"nn.{act.title}({_call(arguments)})"
-    return _plie_source(act)
-
-
-def _plie_source(act: Activation) -> str:
+    found = torch_layer(act)
+    if found is not None:
+        name, arguments = found
+        return f"nn.{name}({_call(arguments)})"
     unchanged = in_zoo(act) and not changed_parameters(act)
     return f"plie.nn.{act.title}()" if unchanged else f"{definition(act)}.module()"
 
@@ -115,32 +106,12 @@ def _parameter(parameter: Parameter) -> str:
     return f"plie.Parameter({parameter.name!r}, {_short(parameter.default)}{''.join(changed)})"
 
 
-def _call(arguments: dict[str, float]) -> str:
+def _call(arguments: Mapping[str, float | str]) -> str:
     return ", ".join(f"{name}={_short(value)}" for name, value in arguments.items())
 
 
-def _short(value: float) -> str:
-    """The shortest text that reads as exactly this number: 10 rather than 10.0."""
+def _short(value: float | str) -> str:
+    """The shortest text that reads as exactly this number, 10 rather than 10.0, or this text."""
+    if isinstance(value, str):
+        return repr(value)
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-
-
-def _candidate_arguments(act: Activation) -> Iterator[dict[str, float]]:
-    changed = changed_parameters(act)
-    yield changed
-    # torch calls the first value of a learnable parameter ``init``
-    if len(changed) == 1:
-        yield {"init": next(iter(changed.values()))}
-
-
-def _same(own: type[nn.Module], arguments: dict[str, float], act: Activation) -> bool:
-    """Whether torch's class computes this function: compared on numbers, not on names."""
-    try:
-        theirs = own(**arguments).eval()
-    except TypeError:
-        return False
-    ours = act.module().eval()
-    sizes = [[p.numel() for p in module.parameters()] for module in (theirs, ours)]
-    far = torch.logspace(1, 5, 9)
-    x = torch.cat([-far, torch.linspace(-8, 8, 161), far])
-    with torch.no_grad():
-        return sizes[0] == sizes[1] and torch.allclose(theirs(x), ours(x), rtol=1e-4, atol=1e-5)

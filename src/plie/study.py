@@ -9,7 +9,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from plie.data import Dataset, load
 from plie.errors import InputError
 from plie.models import MLP, LogisticRegression, collapse, evaluating, is_linear
 from plie.source import definition, has_spec, spec
-from plie.store import short_hash, slug, write_atomically
+from plie.store import check_folder, decode, short_hash, slug, write_atomically
 from plie.train import check_settings, correct, cross_entropy, fit
 from plie.zoo import get
 
@@ -210,6 +210,7 @@ def run(
         definitions=_definitions(acts),
     )
     there = Path(folder) if folder is not None else default_folder(data, settings)
+    check_folder(there)
     cells = plan(data, settings, acts)
     for cell in cells:  # what cannot be made is refused before anything is written
         _make(cell, data, seed)
@@ -353,19 +354,11 @@ def _read(cell: Cell, model: MLP, folder: Path) -> Result | None:
     try:
         stored = json.loads((folder / f"{cell.key}.json").read_text("utf-8"))
         state = torch.load(folder / f"{cell.key}.pt", weights_only=True)
-        result = _result_from(stored)
+        result: Result = decode(Result, stored)
         model.load_state_dict(state)
     except Exception:
         return None
     return result
-
-
-def _result_from(stored: dict[str, Any]) -> Result:
-    values = {field.name: stored[field.name] for field in fields(Result)}
-    values["losses"], values["accuracies"] = tuple(values["losses"]), tuple(values["accuracies"])
-    values["straightness"] = Straightness(**values["straightness"])
-    values["collapse"] = Collapse(**values["collapse"]) if values["collapse"] else None
-    return Result(**values)
 
 
 def _write_all(study: StudyResult) -> None:

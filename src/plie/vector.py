@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from plie.compiled.ops import evaluate, require_float
 from plie.errors import InputError
 from plie.formula import Formula
+from plie.modules import Layer
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -47,23 +49,36 @@ class VectorRule:
         return self.function(x, dim, **parameters)
 
 
-class VectorModule(nn.Module):
+class VectorModule(Layer):
     """A vector activation as a layer; it has no learned parameters."""
 
     def __init__(self, activation: Activation) -> None:
         super().__init__()
-        self.activation = activation
+        self._take(activation)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """The activation along its dimension."""
+        if self.activation.vector is not None and getattr(self, "dim", 0) is None:
+            require_float(input)
+            return self.activation.vector(input, _implied(input))
         return self.activation(input)
 
     def extra_repr(self) -> str:
         """The parameter values."""
-        return ", ".join(f"{name}={value:g}" for name, value in self.activation.values.items())
+        values = self.activation.values.items()
+        return ", ".join(f"{name}={self.__dict__.get(name, value)}" for name, value in values)
 
-    def _get_name(self) -> str:
-        return self.activation.title
+
+def _implied(x: Tensor) -> int:
+    """The dimension that torch takes where none is given, a choice of its that it deprecates."""
+    dim = 0 if x.dim() in (0, 1, 3) else 1
+    if dim < x.dim() - 1 and not torch.compiler.is_compiling():
+        warnings.warn(
+            f"no dim is given, so torch's rule takes dim={dim} of an input of {x.dim()} "
+            "dimensions; say which one is meant",
+            stacklevel=2,
+        )
+    return dim
 
 
 # --- normalisers -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from plie.activation import USER, Activation, Parameter, Source, validate
 from plie.errors import InputError, ParameterError, unknown
+from plie.reader import MAX_LENGTH
 
 
 @functools.cache
@@ -160,7 +161,7 @@ def define(
 
     Args:
         formula: f(x) as text, at most 1000 characters.
-        name: what to call it.
+        name: what to call it, in at most 1000 characters.
         title: its class name; by default the name in capitals.
         year: of first publication.
         source: the paper it is from, for `Activation.cite`.
@@ -176,6 +177,11 @@ def define(
     >>> tanhexp(torch.tensor([1.0]))
     tensor([0.9913])
     """
+    for what, text in {"name": name, "title": title}.items():
+        if isinstance(text, str) and len(text) > MAX_LENGTH:
+            raise InputError(
+                f"a {what} is {len(text)} characters long; at most {MAX_LENGTH} are allowed"
+            )
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise InputError(f"an activation needs a name of printable text, not {name!r}")
     if not isinstance(title, str) or not title.isprintable():
