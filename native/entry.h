@@ -18,13 +18,15 @@ using Gather = void (*)(const uint16_t* table, const uint16_t* x, uint16_t* out,
 using GatherBackward = void (*)(const float* slopes, const uint16_t* x, const uint16_t* grad,
                                 uint16_t* out, size_t n, bool half, bool stream);
 
-// A family: sum of coef * F(scale * x + shift), plus slope * x + offset. `numbers` holds, for each
-// channel, coef, scale and shift of every term, then slope and offset.
+// A family: sum of coef * x^power * F(scale * x + shift), plus slope * x + offset. `numbers` holds,
+// for each channel, coef, scale and shift of every term, then slope and offset. A wave's F has the
+// period 2 pi and a table that holds one.
 constexpr int kMaxTerms = 4;
 constexpr int64_t kBlock = 1024;  // elements computed at once
 
 struct FamilyTerm {
   const Table *value, *derivative;
+  int64_t power, wave;
 };
 
 struct Family {
@@ -34,8 +36,8 @@ struct Family {
 };
 
 // The function, and the backward pass, on one block of one channel; both tell whether a result
-// is missing. `sums` are what the gradients of the numbers are made of: of grad * F,
-// grad * F' * x and grad * F' for every term, then of grad * x and grad.
+// is missing. `sums` are what the gradients of the numbers are made of: with g = grad * x^power, of
+// g * F, g * F' * x and g * F' for every term, then of grad * x and grad.
 using FamilyForward = bool (*)(const Family&, const double* numbers, const float* x, float* out,
                                int n);
 using FamilyBackward = bool (*)(const Family&, const double* numbers, const float* x,

@@ -14,27 +14,42 @@ namespace plie {
 constexpr int kLanes = 16;  // partial sums, so that their order is the same everywhere
 constexpr double kLargest = 3.4028234663852886e38;  // float32
 constexpr double kSmall = 1e-36;                    // below which u would lose digits
+constexpr double kFarthest = 1e9;                   // phase that is reduced without loss
+constexpr double kPerPeriod = 0.15915494309189535;  // 1 / (2 pi)
+constexpr double kPeriod = 6.283185307179586, kPeriodRest = 2.4492935982947064e-16;
 
 namespace {
 
-// u = scale * x + shift to the nearest float32, and what that leaves over. Tells whether some u is
-// too large or too small for a float32 though x is none of both.
-inline bool lines(const double* number, const float* x, float* u, float* rest, int n) {
-  const double scale = number[1], shift = number[2];
+// u = scale * x + shift to the nearest float32, a wave's less whole periods, and what that leaves
+// over. Tells whether some u is too large or too small to be had, though x is none of both.
+inline bool lines(const double* number, bool wave, const float* x, float* u, float* rest, int n) {
+  const double scale = number[1], shift = number[2], largest = wave ? kFarthest : kLargest;
   bool lost = false;
   for (int i = 0; i < n; ++i) {
-    const double exact = scale * x[i] + shift;
+    double exact = scale * x[i] + shift;
+    const double size = std::fabs(exact);
+    lost |= (size > largest) & (std::fabs(x[i]) <= kLargest);
+    lost |= (size < kSmall) & (size > 0);
+    if (wave) {
+      const double periods = std::nearbyint(exact * kPerPeriod);
+      exact = std::fma(periods, -kPeriodRest, std::fma(periods, -kPeriod, exact));
+    }
     u[i] = static_cast<float>(exact);
     const float left = static_cast<float>(exact - static_cast<double>(u[i]));
     rest[i] = std::fabs(left) < 1e30f ? left : 0.0f;  // where u is infinite nothing is left over
-    const double size = std::fabs(exact);
-    lost |= (size > kLargest) & (std::fabs(x[i]) <= kLargest);
-    lost |= (size < kSmall) & (size > 0);
   }
   return lost;
 }
 
-inline bool is_x(const double* number) { return number[1] == 1 && number[2] == 0; }
+inline bool is_x(const FamilyTerm& term, const double* number) {
+  return !term.wave && number[1] == 1 && number[2] == 0;
+}
+
+// x^power, or factor * x^power.
+inline double raised(double x, int64_t power, double factor) {
+  for (; power > 0; --power) factor *= x;
+  return factor;
+}
 
 // Whether a result is NaN though x is not: an infinity less another, or beyond a table.
 inline bool misses(const float* x, const float* out, int n) {
@@ -55,18 +70,20 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
     for (int i = 0; i < n; ++i) sum[i] += line[0] * x[i];
   for (int k = 0; k < family.terms; ++k) {
     const double* number = numbers + 3 * k;
+    const FamilyTerm& term = family.term[k];
     const double coef = number[0];
     if (coef == 0) continue;  // not 0 * infinity
-    const Table &f = *family.term[k].value, &df = *family.term[k].derivative;
-    if (is_x(number)) {
+    const Table &f = *term.value, &df = *term.derivative;
+    if (is_x(term, number)) {
       choose<V>(f, false)(f, x, nullptr, value, n, false);
-      for (int i = 0; i < n; ++i) sum[i] += coef * value[i];
+      for (int i = 0; i < n; ++i) sum[i] += raised(x[i], term.power, coef) * value[i];
       continue;
     }
-    lost |= lines(number, x, u, rest, n);
+    lost |= lines(number, term.wave, x, u, rest, n);
     choose<V>(f, false)(f, u, nullptr, value, n, false);
     choose<V>(df, true)(df, u, rest, slope, n, false);  // F'(u) * rest
-    for (int i = 0; i < n; ++i) sum[i] += coef * (static_cast<double>(value[i]) + slope[i]);
+    for (int i = 0; i < n; ++i)
+      sum[i] += raised(x[i], term.power, coef) * (static_cast<double>(value[i]) + slope[i]);
   }
   for (int i = 0; i < n; ++i) out[i] = static_cast<float>(sum[i]);
   return lost || misses(x, out, n);
@@ -104,20 +121,27 @@ bool family_backward(const Family& family, const double* numbers, const float* x
   for (int i = 0; i < n; ++i) total[i] = line[0], one[i] = 1;
   for (int k = 0; k < family.terms; ++k) {
     const double* number = numbers + 3 * k;
-    const Table &f = *family.term[k].value, &df = *family.term[k].derivative;
-    const float* at = x;
-    if (!is_x(number)) {
-      lost |= lines(number, x, u, rest, n);
+    const FamilyTerm& term = family.term[k];
+    const Table &f = *term.value, &df = *term.derivative;
+    const float *at = x, *flow = grad;
+    if (!is_x(term, number)) {
+      lost |= lines(number, term.wave, x, u, rest, n);
       at = u;
     }
     choose<V>(f, false)(f, at, nullptr, value, n, false);
     choose<V>(df, false)(df, at, nullptr, slope, n, false);
-    const double factor = number[0] * number[1];
+    const double coef = number[0], factor = coef * number[1];
     if (factor != 0)
-      for (int i = 0; i < n; ++i) total[i] += factor * slope[i];
-    sums[3 * k] = dot(grad, value, n);
-    sums[3 * k + 1] = dot(grad, slope, x, n);
-    sums[3 * k + 2] = dot(grad, slope, n);
+      for (int i = 0; i < n; ++i) total[i] += raised(x[i], term.power, factor) * slope[i];
+    if (term.power > 0) {
+      const double times = coef * static_cast<double>(term.power);
+      for (int i = 0; i < n; ++i) total[i] += raised(x[i], term.power - 1, times) * value[i];
+      for (int i = 0; i < n; ++i) rest[i] = static_cast<float>(raised(x[i], term.power, grad[i]));
+      flow = rest;
+    }
+    sums[3 * k] = dot(flow, value, n);
+    sums[3 * k + 1] = dot(flow, slope, x, n);
+    sums[3 * k + 2] = dot(flow, slope, n);
   }
   sums[3 * family.terms] = dot(grad, x, n);
   sums[3 * family.terms + 1] = dot(grad, one, n);

@@ -190,6 +190,70 @@ def test_a_scale_of_the_other_sign():
     assert learned.ready(x, [a, torch.tensor(-0.5)], spec, "") is None
 
 
+# --- waves -----------------------------------------------------------------------------------
+
+WAVES = {
+    "sin": mp.sin,
+    "siren": lambda x: mp.sin(30 * x),
+    "gcu": lambda x: x * mp.cos(x),
+    "snake": lambda x: x + mp.sin(x) ** 2,
+    "cosid": lambda x: mp.cos(x) - x,
+    "exp_sin": lambda x: mp.exp(-mp.sin(x)),
+}
+
+
+@pytest.mark.parametrize("name", WAVES)
+@pytest.mark.parametrize("path", native.PATHS)
+def test_waves_far_out(name, path):
+    """Thousands of periods away, also where the wave crosses 0; f and f′ by mpmath."""
+    if evaluator.use(path) != path:
+        pytest.skip("not on this processor")
+    row, f = plie.get(name), WAVES[name]
+    far = numbers(3000, spread=1000.0)
+    x = torch.cat([far, torch.arange(-1500, 1500) * math.pi, torch.tensor([3e7, -3e7])])
+    for order, variables in enumerate(("", "x")):
+        assert learned.waves(row._spec, variables) is not None
+        y = row.derivative(x, order)
+        with mp.workdps(60):
+            for a, b in list(zip(x.tolist(), y.tolist(), strict=True))[::61]:
+                true = f(mpf(a)) if order == 0 else mp.diff(f, mpf(a))
+                size = max(abs(true), 1, abs(a) if name == "gcu" else 0)
+                size *= 30 if (name, order) == ("siren", 1) else 1
+                assert abs(b - true) <= 2.0**-22.5 * size, (a, b, true)
+
+
+def test_a_learned_wave():
+    layer = plie.get("snake").module(learnable=["frequency"])
+    layer.frequency.data.fill_(1.7)
+    x = numbers(5000, spread=40.0).requires_grad_()
+    y = layer(x)
+    by_x, by_a = torch.autograd.grad(y.sum(), [x, layer.frequency])
+    assert learned.ready(x, [layer.frequency], layer._spec, "") is not None
+    wide = x.detach().double().requires_grad_()
+    a = layer.frequency.detach().double().requires_grad_()
+    z = wide + torch.sin(a * wide) ** 2 / a
+    expected = torch.autograd.grad(z.sum(), [wide, a])
+    torch.testing.assert_close(y.double(), z, rtol=3e-7, atol=3e-7)
+    torch.testing.assert_close(by_x.double(), expected[0], rtol=3e-7, atol=3e-7)
+    torch.testing.assert_close(by_a.double(), expected[1], rtol=1e-6, atol=1e-4)
+
+
+def test_a_sine_of_what_is_beyond_all_phases():
+    x = torch.tensor([1e12, -1e30, math.inf, math.nan])
+    y = plie.get("sin")(torch.cat([x, torch.zeros(5000)]))[:4]
+    torch.testing.assert_close(y[:2].double(), x[:2].double().sin(), rtol=1e-6, atol=1e-7)
+    assert y[2:].isnan().all()
+
+
+def test_what_is_no_wave():
+    """A condition on x, and a factor that is none."""
+    for spec in ("sin(x) if x > 0 else 0", "sin(x)*sigmoid(x)", "sin(x*x)", "sin(x)*sin(1.5*x**2)"):
+        found = family(spec)
+        assert not found or not any(term.wave for term in found.terms), spec
+    (term,) = family("sin(2*x)*cos(3*x)").terms
+    assert (term.spec, term.scale, term.wave) == ("cos(3*x)*sin(2*x)", 1, True)
+
+
 # --- one value per channel ------------------------------------------------------------------
 
 

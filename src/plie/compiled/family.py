@@ -1,13 +1,17 @@
-"""Families of functions that share their tables: Σ c·F(a·x + b) + d·x + e.
+"""Families of functions that share their tables: Σ c·xⁿ·F(a·x + b) + d·x + e.
 
 In x·σ(βx) = (1/β)·F(βx) with F(u) = u·σ(u), a learned β changes c and a, but not F. So one
 table of F and one of F′ serve every value that training meets, forward and backward.
+
+The same serves waves far out: x·cos(x) is no finite table, but n = 1 and F = cos, of which
+one period is enough.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from plie.program import Expr
 
 _MOST_TERMS = 4
+_MOST_POWER = 3
 _X = symbol("x")
 # Where the terms are compared with their sum; generic, so that nothing cancels by chance.
 _GENERIC = ((0.7, 1.3, 0.9, 1.7, 0.6, 1.1), (1.2, 0.8, 1.6, 0.5, 1.4, 0.9))
@@ -38,16 +43,19 @@ _MOST_CANCELLED = 32.0  # terms may be this much larger than their sum
 
 @dataclass(frozen=True)
 class Term:
-    """``coef``·F(``scale``·x + ``shift``), the three of them expressions in the parameters.
+    """``coef``·x^``power``·F(``scale``·x + ``shift``), the numbers expressions in the parameters.
 
     Attributes:
         spec: F as a formula in x, its `Formula.spec`.
+        wave: whether F has the period 2π.
     """
 
     coef: Expr
     scale: Expr
     shift: Expr
     spec: str
+    power: int = 0
+    wave: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def family(spec: str, variables: str = "") -> Family | None:
         The family; None where the formula is none, or its terms would cancel one another.
 
     >>> family("x*sigmoid(beta*x);beta").terms[0]
-    Term(coef=1/beta, scale=beta, shift=0, spec='x*sigmoid(x)')
+    Term(coef=1/beta, scale=beta, shift=0, spec='x*sigmoid(x)', power=0, wave=False)
     """
     formula = Formula.from_spec(spec)
     try:
@@ -92,18 +100,14 @@ class _Builder:
     def __init__(self, expr: Expr, names: tuple[str, ...]) -> None:
         self.expr, self.names = expr, names
         self.learned = {symbol(name) for name in names}
-        self.terms: dict[tuple[Expr, Expr, str], Expr] = {}
+        self.terms: dict[tuple[Expr, Expr, str, int, bool], Expr] = {}
         self.slope = self.offset = sympy.S.Zero
         self.positive: dict[Expr, None] = {}
 
     def build(self) -> Family:
         for coef, body in self._split(self.expr):
             self._add(coef, body)
-        terms = [
-            Term(coef, scale, shift, spec)
-            for (scale, shift, spec), coef in self.terms.items()
-            if coef != 0
-        ]
+        terms = [Term(coef, *rest) for rest, coef in self.terms.items() if coef != 0]
         if len(terms) > _MOST_TERMS:
             raise _NoFamilyError
         return Family(self.names, tuple(terms), self.slope, self.offset, tuple(self.positive))
@@ -116,18 +120,16 @@ class _Builder:
             for part in expr.args:
                 yield from self._split(part, inner)
         elif isinstance(expr, sympy.Mul):
-            parts = [list(self._split(factor, inner)) for factor in expr.args]
-            for chosen in itertools.product(*parts):
-                coefs, bodies = zip(*chosen, strict=True)
-                yield sympy.Mul(*coefs), sympy.Mul(*bodies)
+            yield from _products([list(self._split(factor, inner)) for factor in expr.args])
         elif isinstance(expr, sympy.Pow) and self._is_mixed(expr.base):
-            if not 1 < expr.exp <= 4:
-                (coef, body), *others = self._split(expr.base, inner)
-                if others:
-                    raise _NoFamilyError
+            terms = list(self._split(expr.base, inner))
+            if len(terms) == 1:
+                ((coef, body),) = terms
                 yield coef**expr.exp, body**expr.exp
-                return
-            yield from self._split(expr.base * expr.base ** (expr.exp - 1), inner)
+            elif 1 < expr.exp <= _MOST_POWER:
+                yield from _products([terms] * int(expr.exp))
+            else:
+                raise _NoFamilyError
         elif isinstance(expr, Select):
             p, q, *branches = expr.args
             one, other = (list(self._split(branch, inner)) for branch in branches)
@@ -148,6 +150,9 @@ class _Builder:
         if body == _X:
             self.slope += coef
             return
+        if wave := self._wave(body):
+            self.terms[wave] = self.terms.get(wave, sympy.S.Zero) + coef
+            return
         inner = self._inner(body)
         scale, shift = _line(inner)
         u = sympy.Dummy("u", real=True)
@@ -159,8 +164,29 @@ class _Builder:
                 self.slope += coef * factor * scale
                 self.offset += coef * factor * shift
             else:
-                key = scale, shift, self._spec(part.xreplace({u: _X}))
+                key = scale, shift, self._spec(part.xreplace({u: _X})), 0, False
                 self.terms[key] = self.terms.get(key, sympy.S.Zero) + coef * factor
+
+    def _wave(self, body: Expr) -> tuple[Expr, Expr, str, int, bool] | None:
+        """Scale, shift, F, n and True if ``body`` is xⁿ times sines and cosines of one line."""
+        factors = body.args if isinstance(body, sympy.Mul) else (body,)
+        powers = [f for f in factors if f == _X or (isinstance(f, sympy.Pow) and f.base == _X)]
+        power = sum(1 if f == _X else int(f.exp) for f in powers)
+        rest = sympy.Mul(*(f for f in factors if f not in powers))
+        waves = [node for node in postorder(rest) if type(node).__name__ in ("sin", "cos")]
+        lines = {wave.args[0] for wave in waves}
+        if not lines or not 0 <= power <= _MOST_POWER or not all(map(_is_line, lines)):
+            return None
+        first = min(lines, key=str)
+        multiples = {line: sympy.cancel(line / first) for line in lines}
+        if not all(multiple.is_Rational for multiple in multiples.values()):
+            return None
+        common = math.lcm(*(int(m.q) for m in multiples.values()))
+        u = sympy.Dummy("u", real=True)
+        outer = rest.xreplace({w: w.func(u * multiples[w.args[0]] * common) for w in waves})
+        if _X in outer.free_symbols or self._is_mixed(outer):
+            return None
+        return *_line(first / common), self._spec(outer.xreplace({u: _X})), power, True
 
     def _inner(self, body: Expr) -> Expr:
         """The one line in x, with learned parameters, that a function in ``body`` takes."""
@@ -214,6 +240,13 @@ class _Builder:
         return Formula(text).spec
 
 
+def _products(sums: list[list[tuple[Expr, Expr]]]) -> Iterator[tuple[Expr, Expr]]:
+    """The product of sums of (coefficient, body), multiplied out."""
+    for chosen in itertools.product(*sums):
+        coefs, bodies = zip(*chosen, strict=True)
+        yield sympy.Mul(*coefs), sympy.Mul(*bodies)
+
+
 def _line(expr: Expr) -> tuple[Expr, Expr]:
     """Factor and constant of an expression that is linear in x."""
     slope = derivative(expr, ("x",))
@@ -255,7 +288,7 @@ def _keeps_digits(found: Family) -> bool:
         for term in found.terms:
             u = number(term.scale, values) * x + number(term.shift, values)
             formula = Formula.from_spec(term.spec).expr()
-            parts.append(number(term.coef, values) * direct(formula, {"x": u}))
+            parts.append(number(term.coef, values) * x**term.power * direct(formula, {"x": u}))
         total = cast("Any", sum(parts)).abs()
         # Near a root the error may be absolute, of the size of f around.
         around = torch.nn.functional.max_pool1d(total[None], 41, 1, 20)[0]

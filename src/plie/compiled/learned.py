@@ -27,7 +27,10 @@ _MOST_TERMS = 4
 
 
 class _Term(ctypes.Structure):
-    _fields_ = (("value", ctypes.c_void_p), ("derivative", ctypes.c_void_p))
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("value", "derivative")),
+        *((name, ctypes.c_int64) for name in ("power", "wave")),
+    )
 
 
 class _Family(ctypes.Structure):
@@ -138,7 +141,8 @@ class Ready:
     ) -> int:
         library = native()
         assert library is not None
-        terms = [_Term(f.pointer, slope.pointer) for f, slope in self.plan.tables]
+        pairs = zip(self.plan.family.terms, self.plan.tables, strict=True)
+        terms = [_Term(f.pointer, df.pointer, t.power, t.wave) for t, (f, df) in pairs]
         packed = _Family(
             len(terms),
             len(self.numbers),
@@ -164,10 +168,19 @@ def plan(spec: str, variables: str) -> Plan | None:
     tables = []
     for term in found.terms:
         pair = compiled(term.spec, ""), compiled(term.spec, "x")
-        if pair[0] is None or pair[1] is None or pair[0].open or pair[1].open:
+        if pair[0] is None or pair[1] is None:
+            return None
+        if (pair[0].open or pair[1].open) and not term.wave:
             return None
         tables.append((pair[0], pair[1]))
     return Plan(found, tuple(tables))
+
+
+@functools.lru_cache(maxsize=512)
+def waves(spec: str, variables: str) -> Ready | None:
+    """What computes a function of x alone whose terms are waves, at any distance from 0."""
+    found = plan(spec, variables)
+    return found.at((), 1) if found and any(t.wave for t in found.family.terms) else None
 
 
 def ready(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Ready | None:
