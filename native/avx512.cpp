@@ -19,6 +19,10 @@ struct V {
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F all(float v) { return _mm512_set1_ps(v); }
+  static F where_less(F a, F b, F c, F d) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), d, c);
+  }
   static uint32_t nans(F v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q); }
 
   // The node's number after each level; its low bits are at last the segment's number.

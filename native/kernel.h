@@ -1,14 +1,14 @@
 // The evaluator, written once over a vector type V that each instruction set supplies:
 //   F, W                       a register of W floats
 //   load, store, stream        unaligned load and store; store past the cache (aligned)
-//   add, sub, mul, fma
+//   add, sub, mul, fma, all
+//   where_less(a, b, c, d)     c where a < b, else d
 //   Search<LEVELS>             finds segments (LEVELS = 0: by cells)
 //   Values<LEVELS, COUNT>      reads COUNT values of each lane's segment
 //   nans(F)                    bit mask of the lanes that are NaN
 // and where ROWS says that rows are looked up better than registers are permuted:
-//   all, floor, ceil, least, most    as they are called; least and most give the second of a NaN
+//   floor, ceil, least, most    as they are called; least and most give the second of a NaN
 //   negated_fma(a, b, c)       c - a * b
-//   where_less(a, b, c, d)     c where a < b, else d
 //   less_one_where(v, a, b)    v - 1 where a = b, else v
 //   nans_or_others(y, a, b)    the lanes where y is NaN or a is not b
 //   row(rows, cell, coef)      the four floats of each lane's cell, a whole number in a float
@@ -90,6 +90,44 @@ struct Polynomial {
   }
 };
 
+// At most four pieces: as many selections as there are borders.
+template <class V, int COUNT, int DEGREE>
+struct Few {
+  using F = typename V::F;
+  F border[3], centre[COUNT], coef[DEGREE + 1][COUNT];
+  const Table& table;
+  mutable bool open = false;
+
+  explicit Few(const Table& table) : table(table) {
+    const float inner[3] = {table.tree[4], table.tree[2], table.tree[5]};  // from left to right
+    for (int i = 0; i < 3; ++i) border[i] = V::all(inner[i]);
+    for (int i = 0; i < COUNT; ++i) {
+      centre[i] = V::all(table.centre[i]);
+      for (int k = 0; k <= DEGREE; ++k) coef[k][i] = V::all(table.coef[k][i]);
+    }
+  }
+
+  inline __attribute__((always_inline)) F operator()(F x) const {
+    const F t = V::sub(x, chosen(x, centre));
+    F y = chosen(x, coef[DEGREE]);
+#pragma GCC unroll 4
+    for (int k = DEGREE - 1; k >= 0; --k) y = V::fma(y, t, chosen(x, coef[k]));
+    const uint32_t missing = V::nans(y);
+    return __builtin_expect(missing != 0, 0) ? mend(x, y, missing) : y;
+  }
+
+  inline __attribute__((always_inline)) F chosen(F x, const F* of) const {
+    F value = of[0];
+#pragma GCC unroll 4
+    for (int i = 1; i < COUNT; ++i) value = V::where_less(x, border[i - 1], value, of[i]);
+    return value;
+  }
+
+  __attribute__((noinline)) F mend(F x, F y, uint32_t missing) const {
+    return one_by_one<V>(slow, table, x, y, missing, open);
+  }
+};
+
 // The grid of a table; FACTOR and OWNERS as there. Where borders belong to the left, the cells are
 // numbered one higher: ceil(x * scale) and the half width of the other sign do the rest.
 template <class V, int FACTOR, int OWNERS>
@@ -133,7 +171,7 @@ struct Cubic {
     if constexpr (FACTOR == 0) {
       y = V::fma(p, t, coef[0]);
     } else {
-      const F square = V::mul(x, x), power = FACTOR == 1 ? x : FACTOR == 2 ? square : V::mul(square, x);
+      const F power = FACTOR == 1 ? x : V::mul(x, x);
       y = V::fma(power, coef[0], V::mul(power, V::mul(p, t)));
     }
     const uint32_t missing = V::nans_or_others(y, cell, inside);
@@ -227,7 +265,6 @@ Kernel by_factor(int factor) {
     case 0: return run<V, Cubic<V, 0, OWNERS>, BACKWARD>;
     case 1: return run<V, Cubic<V, 1, OWNERS>, BACKWARD>;
     case 2: return run<V, Cubic<V, 2, OWNERS>, BACKWARD>;
-    case 3: return run<V, Cubic<V, 3, OWNERS>, BACKWARD>;
     default: return nullptr;
   }
 }
@@ -242,8 +279,25 @@ Kernel by_owners(const Grid& grid) {
   }
 }
 
+template <class V, int DEGREE, bool BACKWARD>
+Kernel by_count(int count) {
+  switch (count) {
+    case 1: return run<V, Few<V, 1, DEGREE>, BACKWARD>;
+    case 2: return run<V, Few<V, 2, DEGREE>, BACKWARD>;
+    case 3: return run<V, Few<V, 3, DEGREE>, BACKWARD>;
+    case 4: return run<V, Few<V, 4, DEGREE>, BACKWARD>;
+    default: return nullptr;
+  }
+}
+
+template <class V, bool BACKWARD>
+Kernel of_few(const Table& table) {
+  return table.few_degree == 1 ? by_count<V, 1, BACKWARD>(table.few) : by_count<V, 3, BACKWARD>(table.few);
+}
+
 template <class V>
 Kernel choose(const Table& table, bool backward) {
+  if (table.few) return backward ? of_few<V, true>(table) : of_few<V, false>(table);
   if constexpr (V::ROWS) {
     if (table.grid.at)
       return backward ? by_owners<V, true>(table.grid) : by_owners<V, false>(table.grid);

@@ -4,7 +4,7 @@
 
 namespace plie {
 
-constexpr int kFormat = 6;  // as FORMAT in table.py
+constexpr int kFormat = 7;  // as FORMAT in table.py
 constexpr int kMaxSegments = 32;
 constexpr int kMaxDegree = 11;
 constexpr int kWideDegree = 7;
@@ -48,8 +48,10 @@ struct Grid {
 //   and fma(x, scale, shift) leaves the cell's number in its lowest bits.
 // - else by a binary search among 2^levels segments; tree holds the borders in breadth-first
 //   order from 1, and the right side owns a border.
+// A function of at most four pieces says so in `few`, of degree 1 or 3 in few_degree, and has them
+// in order in the first places, with 3 levels: they are chosen without a search.
 struct Table {
-  int32_t levels, degree, fine;
+  int32_t levels, degree, fine, few, few_degree;
   float low, high, scale, shift;
   float tree[kMaxSegments];
   float centre[kMaxSegments];

@@ -36,18 +36,9 @@ evaluator.use(BEST)
 
 # A root at 0, tails of every kind, kinks, a polynomial, no asymptote, an own value, waves.
 FUNCTIONS = ["silu", "gelu", "squareplus", "relu6", "softplus", "tanhshrink", "elu", "snake", "sin"]
-# Of every kind of grid: factors 0 to 3, and borders that belong to either side or to both.
-GRIDS = [
-    "sigmoid",
-    "silu",
-    "squared_relu",
-    "cube",
-    "relu6",
-    "hardtanh",
-    "selu",
-    "hardshrink",
-    "erf",
-]
+# Of every kind of grid: factors 0 to 2, borders that belong to either side or to both; and pieces.
+GRIDS = ["sigmoid", "silu", "lisht", "hardswish", "selu", "erf", "hard_elish"]
+FEW = ["identity", "relu", "hardtanh", "hardshrink", "squared_relu", "squish"]
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 1000, 65537]
 SIXTEEN = [torch.bfloat16, torch.float16]
 STREAMED = (1 << 23) // 4 + 1027  # elements that are written past the cache
@@ -177,7 +168,7 @@ def test_a_table_without_a_grid_as_the_model_in_python(row, path):
 
 
 @pytest.mark.parametrize("path", AVAILABLE)
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", GRIDS + FEW)
 def test_kinks_and_far_ends_of_a_grid(name, path):
     """Every kind: factors 0 to 3, borders of cells on the right, the left, and some of them."""
     evaluator.use(path)
@@ -205,7 +196,16 @@ def test_grids_of_every_kind_are_among_those():
             made = tables.compiled(plie.get(name)._spec, variables)
             head = made.packed[: table.CORE.itemsize].view(table.CORE)[0]["grid"]
             kinds |= {("factor", int(head["factor"])), ("owners", int(head["owners"]))}
-    assert kinds == {*(("factor", i) for i in range(4)), *(("owners", i) for i in range(3))}
+    assert kinds == {*(("factor", i) for i in range(3)), *(("owners", i) for i in range(3))}
+
+
+def test_few_pieces_of_every_number_and_degree_are_among_those():
+    kinds = set()
+    for name in FEW:
+        made = tables.compiled(plie.get(name)._spec, "")
+        core = made.packed[: table.CORE.itemsize].view(table.CORE)[0]
+        kinds |= {("count", int(core["few"])), ("degree", int(core["few_degree"]))}
+    assert kinds == {*(("count", i) for i in (2, 3, 4)), ("degree", 1), ("degree", 3)}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, *SIXTEEN], ids=str)
@@ -484,10 +484,10 @@ def test_sixteen_bit_gradients_are_rounded_once(dtype):
 
 @pytest.mark.parametrize("name", ["sin", "cos", "snake", "gcu"])
 @pytest.mark.parametrize("path", AVAILABLE)
-def test_far_out_the_formula_itself_is_asked(name, path):
+def test_far_out_a_wave_has_a_table_of_one_period(name, path):
     evaluator.use(path)
     row = plie.get(name)
-    assert row.kernel.endswith("the formula itself far out")
+    assert row.kernel.endswith("far out by a table of one period")
     f = oracle.function(row.formula, row.values)
     points = [
         float(np.float32(v)) for v in (1e6, -1e6, 12345.678, 3.3e9, -7e15, 40.5, -100.25, 0.3)

@@ -252,7 +252,7 @@ def test_undefined_functions_and_poles_go_through_torch(cache, text):
     got = own(torch.tensor(points)).tolist()
     assert got == pytest.approx([float(f(x)) for x in points], rel=2.0**-23)
     if evaluator:
-        assert own.kernel == "torch operations in float64: no finite table meets the bound"
+        assert own.kernel.count("torch operations in float64, no finite table meets the bound") == 2
 
 
 def test_that_there_is_no_table_is_remembered(cache, monkeypatch):

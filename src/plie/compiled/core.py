@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from plie.compiled.curve import Curve, NoTableError
+from plie.compiled.curve import Array, Curve, NoTableError
 from plie.compiled.fit import CLOSE, SPREAD, Segment, holds, polynomial_tail, rounded
 
 COVER = 8.0  # the core reaches at least this far where it can
@@ -54,17 +54,32 @@ def final(curve: Curve, edge: float, side: int, degree: int, strict: float) -> S
     x = side * np.geomspace(start * (1 + 1e-9), 2.0**80, 200)
     y = curve.quick(x) if curve.trusted else curve.exact(x[::10])
     x = x if curve.trusted else x[::10]
-    poly = sum(c * x**k for k, c in enumerate(coef))
+    # About 0; where that would cancel, about the edge, from which f may grow as from a root.
+    for centre in (0.0, edge) if float(np.float32(edge)) == edge else (0.0,):
+        moved = _about(coef, centre)
+        if _is_good(curve, x, y, centre, moved, strict):
+            full = tuple(float(np.float32(c)) for c in moved) + (0.0,) * (degree + 1)
+            low, high = sorted((edge, side * LARGEST))
+            return Segment(low, high, centre, full[: degree + 1])
+    return None
+
+
+def _about(coef: Sequence[float], centre: float) -> list[float]:
+    """The polynomial in x − ``centre``."""
+    moved = np.polynomial.Polynomial(coef)(np.polynomial.Polynomial([centre, 1.0]))
+    return [*moved.coef.tolist(), *[0.0] * len(coef)][: len(coef)]
+
+
+def _is_good(
+    curve: Curve, x: Array, y: Array, centre: float, coef: Sequence[float], strict: float
+) -> bool:
+    terms = np.array([c * (x - centre) ** k for k, c in enumerate(coef)])
+    poly, size = terms.sum(0), np.abs(terms)
     finite = np.isfinite(y) & np.isfinite(poly)
     scale = curve.scale(x, y)[finite]
-    terms = np.array([np.abs(c * x[finite] ** k) for k, c in enumerate(coef)])
-    if not (np.abs(poly - y)[finite] <= CLOSE * scale).all():
-        return None
-    if not (terms.sum(0) - terms.max(0) <= strict * SPREAD * scale).all():
-        return None
-    full = tuple(float(np.float32(c)) for c in coef) + (0.0,) * (degree + 1)
-    low, high = sorted((edge, side * LARGEST))
-    return Segment(low, high, 0.0, full[: degree + 1])
+    near = np.abs(poly - y)[finite] <= CLOSE * scale
+    spread = (size.sum(0) - size.max(0))[finite] <= strict * SPREAD * scale
+    return bool(near.all() and spread.all())
 
 
 class March:

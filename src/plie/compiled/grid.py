@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # (width of a cell, how far they reach), the smallest first: 8 to 32 KiB of rows.
 SHAPES = ((1 / 16, 16.0), (1 / 32, 16.0), (1 / 64, 8.0), (1 / 128, 8.0))
-MOST_FACTOR = 3
+MOST_FACTOR = 2
 RIGHT, LEFT, SOME = range(3)  # to which side borders of cells belong
 MOST_LEFT = 2  # borders that may belong to the left where others do not
 _NODES = 8  # of a cell

@@ -198,16 +198,20 @@ def kernel_text(spec: str) -> str:
     """What computes a formula on float32 tensors in memory, in words."""
     if native() is None:
         return "torch operations in float64"
-    tables = [compiled(spec, variables) for variables in ("", "x")]
-    found = [t for t in tables if t is not None]
-    if len(found) < len(tables):
-        return "torch operations in float64: no finite table meets the bound"
-    segments, degree = (max(values) for values in zip(*(t.shape for t in found), strict=True))
-    within = ", ".join(
-        f"{name} within {t.worst:.2g} ulp" for name, t in zip(("f", "f′"), found, strict=True)
+    return "; ".join(
+        f"{name}: {_form(spec, variables)}" for name, variables in (("f", ""), ("f′", "x"))
     )
-    beyond = "; the formula itself far out" if any(t.open for t in found) else ""
-    return f"table of {segments} segments, degree {degree}: {within}{beyond}"
+
+
+def _form(spec: str, variables: str) -> str:
+    table, library = compiled(spec, variables), native()
+    if table is None or library is None:
+        return "torch operations in float64, no finite table meets the bound"
+    beyond = ""
+    if table.open:
+        waves = on_tables.waves(spec, variables)
+        beyond = ", far out by a table of one period" if waves else ", far out by the formula"
+    return f"{table.form(rows=library.path != 'avx512')}, within {table.worst:.2g} ulp{beyond}"
 
 
 def _save(ctx: Any, x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> None:

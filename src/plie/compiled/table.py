@@ -32,10 +32,11 @@ from plie.compiled.wide import CELL_BITS, SIDE, WIDE, wide_side
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 6  # of the bytes; a table of another format is built anew
+FORMAT = 7  # of the bytes; a table of another format is built anew
 ULP_BOUND = 2.0  # units in the last place, the promise
 MAX_SEGMENTS = 32
 MAX_DEGREE = 11
+MOST_PIECES = 4  # that are chosen without a search
 
 _MARGIN = 1.9  # what the first samples may find at most
 _NEARLY = 2.5  # next to a root at 0 whose slope is no float32; carrying errors along mends it
@@ -49,6 +50,8 @@ CORE = np.dtype(
         ("levels", "i4"),
         ("degree", "i4"),
         ("fine", "i4"),
+        ("few", "i4"),
+        ("few_degree", "i4"),
         *((name, "f4") for name in ("low", "high", "scale", "shift")),
         ("tree", "f4", MAX_SEGMENTS),
         ("centre", "f4", MAX_SEGMENTS),
@@ -96,7 +99,7 @@ def _build(curve: Curve) -> Table:
     curve.examine()
     nearly: list[Table] = []
     waited = strange = 0
-    for table in itertools.chain(_cells(curve), _trees(curve)):
+    for table in itertools.chain(_few(curve), _cells(curve), _trees(curve)):
         waited += waited > 0
         if waited > _PATIENCE + 1:
             break
@@ -126,6 +129,23 @@ def _build(curve: Curve) -> Table:
 _CELLS = (((3, 5, 6, 7), 6.0), ((5, 6, 7), 4.8), ((5, 6, 7, 8), 4.2), ((8,), 6.0))
 _TREES = ((3, 3), (4, 5), (4, 6), (4, 7), (5, 7), (5, 9))  # levels, degree
 _STRICT = (1.0, 0.75, 0.5, 0.3)
+
+
+def _few(curve: Curve) -> Iterator[Table]:
+    """At most four pieces, each a polynomial to its end: most of the rectifiers."""
+    for strict in (1.0, 16.0):  # what cancels within an exact polynomial may be no harm
+        try:
+            segments = March(curve, 3, strict).run(MOST_PIECES - len(curve.own))
+        except NoTableError:
+            continue
+        if any(math.isnan(s.coef[0]) for s in segments):
+            continue
+        table = _assemble(curve, _with_points(curve, segments, 3), 3, 3)
+        packed = table.packed.copy()
+        head = packed[: CORE.itemsize].view(CORE)
+        head["few"] = len(table.segments)
+        head["few_degree"] = 3 if head["coef"][0, 2:].any() else 1
+        yield dataclasses.replace(table, packed=packed)
 
 
 def _cells(curve: Curve) -> Iterator[Table]:
@@ -236,6 +256,8 @@ def _sign_zero(curve: Curve, core: NDArray[np.void]) -> None:
 
 def _with_grid(curve: Curve, table: Table) -> Table:
     """With the first grid that meets the bound, if one does."""
+    if table.packed[: CORE.itemsize].view(CORE)["few"]:
+        return table  # nothing is quicker
     for found in grids(curve):
         packed = _appended(table.packed, found)
         both = dataclasses.replace(table, packed=packed)

@@ -49,11 +49,14 @@ class Compiled:
     worst: float
     pointer: int
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Segments of the core, at most, and degree."""
+    def form(self, *, rows: bool) -> str:
+        """In words, what the evaluator reads; ``rows``: on an instruction set that reads grids."""
         core = self.packed[: CORE.itemsize].view(CORE)[0]
-        return 2 ** int(core["levels"] or 5), int(core["degree"])
+        if core["few"]:
+            return f"{core['few']} pieces of degree {core['few_degree']}"
+        if rows and core["grid"]["at"]:
+            return f"cubics on cells of 1/{1 / core['grid']['width']:.0f}"
+        return f"{2 ** int(core['levels'] or 5)} segments of degree {core['degree']}"
 
     @property
     def open(self) -> bool:
