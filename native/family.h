@@ -1,4 +1,4 @@
-// Families: sum of coef * F(scale * x + shift), plus slope * x + offset, where F and its derivative
+// Families: sum of coef * x^power * F(scale * x + shift), plus slope * x + offset, where F and its derivative
 // have tables of their own and the numbers are learned, one set for all of x or one per channel.
 //
 // It works in blocks that stay in the first cache, in float64 between the tables, so that

@@ -163,6 +163,10 @@ PLIE_API void plie_gather_backward(const float* slopes, const uint16_t* x, const
   spread(job, n * 2, threads);
 }
 
+// To see that both sides agree.
+PLIE_API int64_t plie_family_bytes() { return sizeof(Family); }
+PLIE_API int64_t plie_block() { return kBlock; }
+
 // A family on rows of equal length, row r with the numbers of channel r % channels. Where grad is
 // given, out is the gradient by x, and sums receives the parts of those by the numbers, channel by
 // channel; parts is room for as many numbers for each block.

@@ -24,10 +24,6 @@ double exponential(double x) {
 
 constexpr int kCellBits = 20;  // of the mantissa that do not count: eight cells to a power of two
 
-}  // namespace
-
-namespace {
-
 int segment_of(const Table& table, float x) {
   if (table.levels == 0) {
     float inside = x > table.low ? x : table.low;

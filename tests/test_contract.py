@@ -57,10 +57,11 @@ def assert_close(row, f, points, got, what):
 
 
 def local_scale(f, x, t) -> float:
-    """The largest |f| around x if there is a root; m·|f| near an m-fold root at 0; else 0."""
-    around = [float(f(x * (1 + k / 64))) for k in range(-16, 17)]
+    """The largest |f| around x if there is a root, also one that f only touches; m·|f| near an
+    m-fold root at 0; else 0."""
+    around = [float(f(x * (1 + k / 128))) for k in range(-32, 33)]
     largest = max(map(abs, around))
-    if min(around) < 0 < max(around) or abs(t) < 1e-3 * largest:
+    if min(around) < 0 < max(around) or min(map(abs, around)) < 1e-3 * largest:
         return largest
     order = math.log(abs(around[-1] / t), 1.25) if t else 0.0
     return order * abs(t) if abs(x) < 1 and abs(order - round(order)) < 0.2 else 0.0

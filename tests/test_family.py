@@ -222,6 +222,73 @@ def test_waves_far_out(name, path):
                 assert abs(b - true) <= 2.0**-22.5 * size, (a, b, true)
 
 
+def test_a_frequency_that_is_no_float32():
+    """A million, times 1.7 rounded to float32, is 0.02 off."""
+    f = plie.define("sin(1.7*x)")
+    x = numbers(5000, spread=1e5)
+    y = f(x)
+    with mp.workdps(40):
+        for a, b in list(zip(x.tolist(), y.tolist(), strict=True))[::97]:
+            assert abs(b - mp.sin(mpf(17) / 10 * mpf(a))) <= 2.0**-22.5, a
+
+
+def test_a_fixed_number_that_is_no_float32():
+    layer = plie.get("laplace").module(learnable=["mu"])
+    x = numbers(5000, spread=20.0)
+    spec = layer._spec
+    assert learned.ready(x, [layer.mu], spec, "") is not None
+    few = plie.get("laplace")(x.double())
+    worst = ((layer(x).double() - few).abs() / few.abs().clamp(min=1e-37)).max()
+    assert worst < 2.0**-21
+
+
+@pytest.mark.parametrize("name", ["mpelu", "ptelu"])
+def test_the_gradient_at_the_end_of_a_range(name):
+    """At β = 0 the border β·x > 0 is nowhere; the truth is that of a little more."""
+    layer, x = plie.get(name).module(), torch.cat([torch.ones(5000), -torch.ones(3)])
+    layer.beta.data.zero_()
+    (by_beta,) = torch.autograd.grad(layer(x).sum(), layer.beta)
+    assert by_beta.item() == pytest.approx(-3 * layer.alpha.item(), rel=1e-3)
+
+
+def test_a_gradient_that_is_a_small_difference():
+    """(1/β)·F(βx) by β, next to 0: −F/β² + xF′/β."""
+    layer, x = plie.get("swish_beta").module(), torch.linspace(-3, 3, 8192)
+    grad = numbers(8192, seed=9)
+    for beta in (1e-8, 1e-5, 1e-3, 0.02, 1.0):
+        layer.beta.data.fill_(beta)
+        (mine,) = torch.autograd.grad(layer(x), layer.beta, grad)
+        s = torch.sigmoid(layer.beta.detach().double() * x.double())
+        parts = grad.double() * x.double() ** 2 * s * (1 - s)
+        assert abs(mine - parts.sum()) <= 2.0**-20 * parts.abs().sum(), beta
+
+
+@pytest.mark.parametrize("name", ["swish_beta", "prelu", "gcu"])
+def test_tensors_in_memory_whatever_the_default_device(name):
+    layer, x = plie.get(name).module(), numbers(6000, spread=40.0)
+    expected = layer(x)
+    learned.plan.cache_clear()
+    learned.waves.cache_clear()
+    family.cache_clear()
+    with torch.device("meta"):
+        assert torch.equal(layer(x), expected)
+
+
+def test_a_power_of_x_times_a_learned_wave():
+    row = plie.define("c*x*cos(a*x + b)", a=1.3, b=0.4, c=0.7)
+    layer, x = row.module(learnable=True), numbers(6000, spread=20.0).requires_grad_()
+    grad = numbers(6000, seed=8)
+    assert learned.ready(x, list(layer.parameters()), layer._spec, "") is not None
+    got = torch.autograd.grad(layer(x), [x, *layer.parameters()], grad)
+    wide = x.detach().double().requires_grad_()
+    values = {k: v.requires_grad_() for k, v in values_of(layer).items()}
+    z = values["c"] * wide * torch.cos(values["a"] * wide + values["b"])
+    wanted = torch.autograd.grad(z, [wide, *values.values()], grad.double())
+    torch.testing.assert_close(got[0].double(), wanted[0], rtol=1e-5, atol=1e-5)
+    for mine, other in zip(got[1:], wanted[1:], strict=True):
+        torch.testing.assert_close(mine.double().squeeze(), other.squeeze(), rtol=1e-5, atol=1e-2)
+
+
 def test_a_learned_wave():
     layer = plie.get("snake").module(learnable=["frequency"])
     layer.frequency.data.fill_(1.7)

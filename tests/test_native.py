@@ -199,6 +199,20 @@ def test_grids_of_every_kind_are_among_those():
     assert kinds == {*(("factor", i) for i in range(3)), *(("owners", i) for i in range(3))}
 
 
+@pytest.mark.parametrize("path", AVAILABLE)
+@pytest.mark.parametrize(
+    ("formula", "x", "y"),
+    [
+        ("relu(x) + where(50 < x < 50.04, 1, 0)", 50.02, 51.02),
+        ("where(x > 17, where(x < 17.03, 0, x), x)", 17.02, 0.0),
+        ("where(x > 1000, where(x < 1000.01, 5, sigmoid(x)), sigmoid(x))", 1000.005, 5.0),
+    ],
+)
+def test_a_piece_far_out_is_not_overlooked(path, formula, x, y):
+    evaluator.use(path)
+    assert plie.define(formula)(torch.full((5000,), x))[7].item() == pytest.approx(y, rel=1e-6)
+
+
 def test_few_pieces_of_every_number_and_degree_are_among_those():
     kinds = set()
     for name in FEW:
@@ -788,6 +802,12 @@ def test_a_spoilt_library_is_left_alone(copied, content):
 def test_a_library_of_another_format_is_left_alone(monkeypatch):
     monkeypatch.setattr(native, "FORMAT", native.FORMAT + 1)
     with pytest.raises(OSError, match="built for tables of another format"):
+        native._declare(evaluator.library)
+
+
+def test_a_library_with_another_layout_of_families_is_left_alone(monkeypatch):
+    monkeypatch.setattr(native, "BLOCK", native.BLOCK // 2)
+    with pytest.raises(OSError, match="built for families of another format"):
         native._declare(evaluator.library)
 
 

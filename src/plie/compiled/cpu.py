@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from plie.compiled import learned
 from plie.compiled.evaluate import kernel
-from plie.compiled.native import native
+from plie.compiled.native import FRESH, like, native
 from plie.compiled.tables import Compiled, compiled, slopes16, values16
 
 SIXTEEN = (torch.bfloat16, torch.float16)
 _FLOAT = torch.float32
 _FEW = 1 << 14  # elements that one thread does best
 SERVED = (_FLOAT, *SIXTEEN)
-_FRESH = 1 << 23  # elements from which fresh memory is worth a word with the kernel
 
 _Ready = tuple[Callable[..., int], Callable[..., int], Compiled, bool]
 _prepared: dict[tuple[str, str], _Ready] = {}
@@ -93,7 +93,7 @@ def quick(
     few, run, held, far = ready
     table = held.pointer
     if out is None:
-        result = torch.empty_like(x) if count < _FRESH else like(x)
+        result = torch.empty_like(x) if count < FRESH else like(x)
         target = result.data_ptr()
     else:
         target, result = _address(out, _FLOAT), out
@@ -219,16 +219,6 @@ def backward(
     return result if target is result else result.copy_(target)
 
 
-def like(x: Tensor) -> Tensor:
-    """A new tensor to write into; a large one in huge pages, which cost far fewer page faults."""
-    fresh = torch.empty_like(x)
-    if fresh.numel() >= _FRESH:
-        library = native()
-        assert library is not None
-        library.library.plie_fresh(fresh.data_ptr(), fresh.nbytes)
-    return fresh
-
-
 def apart(x: Tensor, out: Tensor | None, spec: str, variables: str) -> Tensor:
     """``x``, or a copy of it where writing ``out`` would change what is still to be read."""
     if out is None or out.untyped_storage().data_ptr() != x.untyped_storage().data_ptr():
@@ -271,8 +261,6 @@ def _mend(
 
 def _far_out(x: Tensor, spec: str, variables: str) -> Tensor:
     """The function without its own table: by waves on tables of theirs, else by its formula."""
-    from plie.compiled import learned
-
     ready = learned.waves(spec, variables)
     y = ready.forward(x) if ready else None
     return kernel(spec, variables)(x, ()) if y is None else y

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from plie.program import Expr
 
-_MOST_TERMS = 4
+MOST_TERMS = 4
 _MOST_POWER = 3
 _X = symbol("x")
 # Where the terms are compared with their sum; generic, so that nothing cancels by chance.
@@ -108,7 +108,7 @@ class _Builder:
         for coef, body in self._split(self.expr):
             self._add(coef, body)
         terms = [Term(coef, *rest) for rest, coef in self.terms.items() if coef != 0]
-        if len(terms) > _MOST_TERMS:
+        if len(terms) > MOST_TERMS:
             raise _NoFamilyError
         return Family(self.names, tuple(terms), self.slope, self.offset, tuple(self.positive))
 
@@ -280,10 +280,11 @@ _printer = _Printer({"order": "none"})
 
 def _keeps_digits(found: Family) -> bool:
     """Whether the terms are nowhere much larger than their sum, whose digits would be lost."""
-    x = torch.cat([-torch.logspace(-3, 1.2, 300), torch.logspace(-3, 1.2, 300)]).double().sort()[0]
+    right = torch.logspace(-3, 1.2, 300, dtype=torch.float64, device="cpu")
+    x = torch.cat([-right.flip(0), right])
     for numbers in _GENERIC:
-        generic = map(torch.tensor, itertools.cycle(numbers))
-        values = {name: n.double() for name, n in zip(found.names, generic, strict=False)}
+        generic = zip(found.names, itertools.cycle(numbers), strict=False)
+        values = {n: torch.tensor(v, dtype=torch.float64, device="cpu") for n, v in generic}
         parts = [number(found.slope, values) * x, number(found.offset, values) + 0 * x]
         for term in found.terms:
             u = number(term.scale, values) * x + number(term.shift, values)
@@ -298,9 +299,8 @@ def _keeps_digits(found: Family) -> bool:
     return True
 
 
-def number(expr: Expr, values: Mapping[str, Tensor]) -> Tensor | float:
-    """An expression in the parameters at their ``values``."""
-    if isinstance(expr, sympy.Symbol):
-        return values[expr.name]
-    found: Tensor | float = direct(expr, values)  # type: ignore[arg-type]
-    return found
+def number(expr: Expr, values: Mapping[str, Tensor]) -> Tensor:
+    """An expression in the parameters at their ``values``, in float64."""
+    found: Any = values[expr.name] if isinstance(expr, sympy.Symbol) else direct(expr, dict(values))
+    # A plain number would become a float32, of whatever device is the default.
+    return torch.as_tensor(found, dtype=torch.float64, device="cpu")

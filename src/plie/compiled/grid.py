@@ -139,7 +139,8 @@ def _rows(t: Array, values: Array) -> NDArray[np.float32]:
 def _line(curve: Curve, reach: float, sign: int) -> tuple[float, float]:
     """The asymptote in float32, if f is that from ``reach`` on, else NaN."""
     end = tail(curve.expr, sign)
-    if end.slope is None or end.intercept is None:
+    further = any(sign * at > reach for _, at in curve.pieces)  # a piece that points may miss
+    if further or end.slope is None or end.intercept is None:
         return np.nan, np.nan
     slope, offset = float(np.float32(end.slope)), float(np.float32(end.intercept))
     x = (sign * np.geomspace(reach, 1e38, 2000)).astype(np.float32)

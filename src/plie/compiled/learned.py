@@ -15,31 +15,13 @@ import torch
 from torch import Tensor
 
 from plie.calculus import derivative
-from plie.compiled import cpu
-from plie.compiled.family import Family, family, number
-from plie.compiled.native import native
+from plie.compiled.family import MOST_TERMS, Family, family, number
+from plie.compiled.native import BLOCK, FamilyTerm, PackedFamily, like, native
 from plie.compiled.tables import Compiled, compiled
 
 WORTH = 4096  # elements from which a call is worth its preparation
 _SHORTEST = 64  # elements of one channel that lie side by side
-_BLOCK = 1024  # as in native/entry.h
-_MOST_TERMS = 4
-
-
-class _Term(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("value", "derivative")),
-        *((name, ctypes.c_int64) for name in ("power", "wave")),
-    )
-
-
-class _Family(ctypes.Structure):
-    _fields_ = (
-        ("terms", ctypes.c_int64),
-        ("channels", ctypes.c_int64),
-        ("term", _Term * _MOST_TERMS),
-        ("numbers", ctypes.c_void_p),
-    )
+_SMALLEST_SCALE = 2.0**-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +40,9 @@ class Plan:
         """Ready to run at these parameters; None where the family does not hold there."""
         flat = [p.detach().double().reshape(-1) for p in learned]
         values = dict(zip(self.family.names, flat, strict=True))
-        numbers = torch.stack(
-            [torch.as_tensor(number(e, values)).double().expand(length) for e in self.entries], 1
-        )
-        signs = [torch.as_tensor(number(e, values)) for e in self.family.positive]
-        if not numbers.isfinite().all() or not all(bool((sign > 0).all()) for sign in signs):
+        numbers = torch.stack([number(e, values).expand(length) for e in self.entries], 1)
+        signs = [number(e, values) for e in self.family.positive]
+        if not numbers.isfinite().all() or not all(map(_is_positive, signs)):
             return None
         return Ready(self, numbers.contiguous(), values)
 
@@ -101,15 +81,17 @@ class Ready:
 
     def forward(self, x: Tensor) -> Tensor | None:
         """The function; None if some result is missing."""
-        out = cpu.like(x)
+        out = like(x)
         return out if self._run(x, None, out, None, None) == 0 else None
 
     def backward(self, x: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]] | None:
         """The gradients by x and by each parameter, one value a channel."""
-        out = cpu.like(x)
+        out = like(x)
         sums = torch.zeros_like(self.numbers)
+        if self._cancels():
+            return None
         rows, length = self._rows(x)
-        parts = torch.empty(rows * -(-length // _BLOCK), sums.shape[1], dtype=torch.float64)
+        parts = sums.new_empty(rows * -(-length // BLOCK), sums.shape[1])
         if self._run(x, grad, out, sums, parts) != 0:
             return None
         gradients = self._gradients(sums)
@@ -119,7 +101,7 @@ class Ready:
         """The chain rule, from the sums of grad·F, grad·F′·x, grad·F′, grad·x and grad."""
         found = []
         for partials in self.plan.partials:
-            total = torch.zeros(len(sums), dtype=torch.float64)
+            total = sums.new_zeros(len(sums))
             for i, partial in enumerate(partials):
                 if partial == 0:
                     continue
@@ -128,6 +110,14 @@ class Ready:
                 total = total + number(partial, self.values) * coef * sums[:, i]
             found.append(total)
         return found
+
+    def _cancels(self) -> bool:
+        """Whether a gradient is a small difference: of (1/β)·F(βx) by a β next to 0."""
+        for k in range(len(self.plan.family.terms)):
+            both = any(p[3 * k] != 0 and p[3 * k + 1] != 0 for p in self.plan.partials)
+            if both and bool((self.numbers[:, 3 * k + 1].abs() < _SMALLEST_SCALE).any()):
+                return True
+        return False
 
     def _rows(self, x: Tensor) -> tuple[int, int]:
         channels = len(self.numbers)
@@ -142,11 +132,11 @@ class Ready:
         library = native()
         assert library is not None
         pairs = zip(self.plan.family.terms, self.plan.tables, strict=True)
-        terms = [_Term(f.pointer, df.pointer, t.power, t.wave) for t, (f, df) in pairs]
-        packed = _Family(
+        terms = [FamilyTerm(f.pointer, df.pointer, t.power, t.wave) for t, (f, df) in pairs]
+        packed = PackedFamily(
             len(terms),
             len(self.numbers),
-            (_Term * _MOST_TERMS)(*terms),
+            (FamilyTerm * MOST_TERMS)(*terms),
             self.numbers.data_ptr(),
         )
         status: int = library.library.plie_family(
@@ -157,6 +147,10 @@ class Ready:
             torch.get_num_threads(),
         )
         return status
+
+
+def _is_positive(sign: Tensor) -> bool:
+    return bool(((sign > 0) & sign.isfinite()).all())
 
 
 @functools.lru_cache(maxsize=512)

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import plie.compiled
+from plie.compiled.family import MOST_TERMS
 from plie.compiled.table import CORE, FORMAT
 from plie.compiled.wide import WIDE
 
@@ -26,6 +28,30 @@ _MISSING = 2  # the status of a run that left some results to the formula
 PATHS = ("avx512", "avx2", "neon", "plain")
 
 _pointer, _count = ctypes.c_void_p, ctypes.c_int64
+
+
+FRESH = 1 << 23  # elements from which fresh memory is worth a word with the kernel
+BLOCK = 1024  # elements of a family computed at once, as in native/entry.h
+
+
+class FamilyTerm(ctypes.Structure):
+    """As native/entry.h has it."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("value", "derivative")),
+        *((name, _count) for name in ("power", "wave")),
+    )
+
+
+class PackedFamily(ctypes.Structure):
+    """As native/entry.h has it."""
+
+    _fields_ = (
+        ("terms", _count),
+        ("channels", _count),
+        ("term", FamilyTerm * MOST_TERMS),
+        ("numbers", _pointer),
+    )
 
 
 @dataclass(frozen=True)
@@ -87,6 +113,16 @@ def native() -> Native | None:
     return status()[0]
 
 
+def like(x: Tensor) -> Tensor:
+    """A new tensor to write into; a large one in huge pages, which cost far fewer page faults."""
+    fresh = torch.empty_like(x)
+    if fresh.numel() >= FRESH:
+        library = native()
+        assert library is not None
+        library.library.plie_fresh(fresh.data_ptr(), fresh.nbytes)
+    return fresh
+
+
 def _declare(library: ctypes.CDLL) -> None:
     library.plie_path.restype = library.plie_set_path.restype = ctypes.c_char_p
     library.plie_set_path.argtypes = [ctypes.c_char_p]
@@ -95,6 +131,9 @@ def _declare(library: ctypes.CDLL) -> None:
     size = CORE.itemsize + WIDE.itemsize
     if library.plie_format() != FORMAT or library.plie_table_bytes(1) != size:
         raise OSError("it was built for tables of another format")
+    library.plie_family_bytes.restype = library.plie_block.restype = _count
+    if (library.plie_family_bytes(), library.plie_block()) != (ctypes.sizeof(PackedFamily), BLOCK):
+        raise OSError("it was built for families of another format")
     library.plie_set_threads.argtypes = [_pointer] * 3
     library.plie_run.argtypes = [_pointer] * 4 + [_count, ctypes.c_int]
     library.plie_gather.restype = None

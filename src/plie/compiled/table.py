@@ -261,7 +261,8 @@ def _with_grid(curve: Curve, table: Table) -> Table:
     for found in grids(curve):
         packed = _appended(table.packed, found)
         both = dataclasses.replace(table, packed=packed)
-        x = np.concatenate([_grid(), *(_around(border, 8) for border in _edges(found))])
+        places = [*_edges(found), *_places(table).tolist(), *curve.cuts]
+        x = np.concatenate([_grid(), *_samples(curve, table), *(_around(p, 8) for p in places)])
         worst = float(_errors(curve, x, gridded(both, x)).max())
         if worst <= ULP_BOUND:
             return dataclasses.replace(both, worst=max(worst, table.worst))

@@ -65,6 +65,8 @@ def _side(curve: Curve, edge: float, side: int) -> tuple[NDArray[np.void], NDArr
 def wide_side(curve: Curve, edge: float, side: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
     """Segments from ``edge`` to the end, and what holds beyond; open where none can be had."""
     try:
+        if any(side * cut > side * edge for cut in curve.cuts):
+            raise NoTableError("a piece begins in the tail")
         return _side(curve, edge, side)
     except NoTableError:
         law = np.zeros((), SIDE)
