@@ -59,7 +59,7 @@ def assert_close(row, f, points, got, what):
 def local_scale(f, x, t) -> float:
     """The largest |f| around x if there is a root, also one that f only touches; m·|f| near an
     m-fold root at 0; else 0."""
-    around = [float(f(x * (1 + k / 128))) for k in range(-32, 33)]
+    around = [float(f(x * (1 + k / 512))) for k in range(-128, 129)]
     largest = max(map(abs, around))
     if min(around) < 0 < max(around) or min(map(abs, around)) < 1e-3 * largest:
         return largest
