@@ -125,7 +125,7 @@ def _quick16(x: Tensor, spec: str, variables: str, out: Tensor | None) -> Tensor
     address, library = _address(x, x.dtype), native()
     if not address or library is None or is_watched():
         return None
-    result = torch.empty_like(x) if out is None else out
+    result = like(x) if out is None else out
     target = _address(result, x.dtype)
     count = x.numel()
     apart = target == address or abs(target - address) >= 2 * count
