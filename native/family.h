@@ -16,6 +16,7 @@ constexpr double kLargest = 3.4028234663852886e38;  // float32
 constexpr double kSmall = 1e-36;                    // below which u would lose digits
 constexpr double kFarthest = 1e9;                   // phase that is reduced without loss
 constexpr double kPerPeriod = 0.15915494309189535;  // 1 / (2 pi)
+constexpr double kWhole = 6755399441055744;         // 1.5 * 2^52: what is added to it is rounded
 constexpr double kPeriod = 6.283185307179586, kPeriodRest = 2.4492935982947064e-16;
 
 namespace {
@@ -24,44 +25,51 @@ namespace {
 // over. Tells whether some u is too large or too small to be had, though x is none of both.
 inline bool lines(const double* number, bool wave, const float* x, float* u, float* rest, int n) {
   const double scale = number[1], shift = number[2], largest = wave ? kFarthest : kLargest;
-  bool lost = false;
+  // Of one width throughout, and without branches: compilers then make vectors of the loops.
+  double exact[kBlock];
+  int64_t lost = 0;
   for (int i = 0; i < n; ++i) {
-    double exact = scale * x[i] + shift;
-    const double size = std::fabs(exact);
-    lost |= (size > largest) & (std::fabs(x[i]) <= kLargest);
-    lost |= (size < kSmall) & (size > 0);
-    if (wave) {
-      const double periods = std::nearbyint(exact * kPerPeriod);
-      exact = std::fma(periods, -kPeriodRest, std::fma(periods, -kPeriod, exact));
+    const double wide = x[i], line = scale * wide + shift, size = std::fabs(line);
+    exact[i] = line;
+    lost |= static_cast<int64_t>(size > largest) & static_cast<int64_t>(std::fabs(wide) <= kLargest);
+    lost |= static_cast<int64_t>(size < kSmall) & static_cast<int64_t>(size > 0);
+  }
+  if (wave)
+    for (int i = 0; i < n; ++i) {
+      const double periods = (exact[i] * kPerPeriod + kWhole) - kWhole;  // the nearest number
+      exact[i] = std::fma(periods, -kPeriodRest, std::fma(periods, -kPeriod, exact[i]));
     }
-    u[i] = static_cast<float>(exact);
-    const float left = static_cast<float>(exact - static_cast<double>(u[i]));
+  for (int i = 0; i < n; ++i) {
+    u[i] = static_cast<float>(exact[i]);
+    const float left = static_cast<float>(exact[i] - static_cast<double>(u[i]));
     rest[i] = std::fabs(left) < 1e30f ? left : 0.0f;  // where u is infinite nothing is left over
   }
-  return lost;
+  return lost != 0;
 }
 
 inline bool is_x(const FamilyTerm& term, const double* number) {
   return !term.wave && number[1] == 1 && number[2] == 0;
 }
 
-// x^power, or factor * x^power.
-inline double raised(double x, int64_t power, double factor) {
-  for (; power > 0; --power) factor *= x;
-  return factor;
+// weight = factor * x^power, in loops that a compiler makes vectors of.
+inline void weigh(const float* x, int64_t power, double factor, double* weight, int n) {
+  for (int i = 0; i < n; ++i) weight[i] = factor;
+  for (; power > 0; --power)
+    for (int i = 0; i < n; ++i) weight[i] *= x[i];
 }
 
 // Whether a result is NaN though x is not: an infinity less another, or beyond a table.
 inline bool misses(const float* x, const float* out, int n) {
-  bool found = false;
-  for (int i = 0; i < n; ++i) found |= (out[i] != out[i]) & (x[i] == x[i]);
-  return found;
+  int32_t found = 0;
+  for (int i = 0; i < n; ++i)
+    found |= static_cast<int32_t>(out[i] != out[i]) & static_cast<int32_t>(x[i] == x[i]);
+  return found != 0;
 }
 
 template <class V>
 bool family_forward(const Family& family, const double* numbers, const float* x, float* out,
                     int n) {
-  double sum[kBlock];
+  double sum[kBlock], weight[kBlock];
   float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock];
   const double* line = numbers + 3 * family.terms;
   bool lost = false;
@@ -74,16 +82,17 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
     const double coef = number[0];
     if (coef == 0) continue;  // not 0 * infinity
     const Table &f = *term.value, &df = *term.derivative;
+    weigh(x, term.power, coef, weight, n);
     if (is_x(term, number)) {
       choose<V>(f, false)(f, x, nullptr, value, n, false);
-      for (int i = 0; i < n; ++i) sum[i] += raised(x[i], term.power, coef) * value[i];
+      for (int i = 0; i < n; ++i) sum[i] += weight[i] * value[i];
       continue;
     }
     lost |= lines(number, term.wave, x, u, rest, n);
     choose<V>(f, false)(f, u, nullptr, value, n, false);
     choose<V>(df, true)(df, u, rest, slope, n, false);  // F'(u) * rest
     for (int i = 0; i < n; ++i)
-      sum[i] += raised(x[i], term.power, coef) * (static_cast<double>(value[i]) + slope[i]);
+      sum[i] += weight[i] * (static_cast<double>(value[i]) + slope[i]);
   }
   for (int i = 0; i < n; ++i) out[i] = static_cast<float>(sum[i]);
   return lost || misses(x, out, n);
@@ -114,7 +123,7 @@ inline double dot(const float* a, const float* b, const float* c, int n) {
 template <class V>
 bool family_backward(const Family& family, const double* numbers, const float* x,
                      const float* grad, float* out, double* sums, int n) {
-  double total[kBlock];
+  double total[kBlock], weight[kBlock];
   float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock], one[kBlock];
   const double* line = numbers + 3 * family.terms;
   bool lost = false;
@@ -131,12 +140,15 @@ bool family_backward(const Family& family, const double* numbers, const float* x
     choose<V>(f, false)(f, at, nullptr, value, n, false);
     choose<V>(df, false)(df, at, nullptr, slope, n, false);
     const double coef = number[0], factor = coef * number[1];
-    if (factor != 0)
-      for (int i = 0; i < n; ++i) total[i] += raised(x[i], term.power, factor) * slope[i];
+    if (factor != 0) {
+      weigh(x, term.power, factor, weight, n);
+      for (int i = 0; i < n; ++i) total[i] += weight[i] * slope[i];
+    }
     if (term.power > 0) {
-      const double times = coef * static_cast<double>(term.power);
-      for (int i = 0; i < n; ++i) total[i] += raised(x[i], term.power - 1, times) * value[i];
-      for (int i = 0; i < n; ++i) rest[i] = static_cast<float>(raised(x[i], term.power, grad[i]));
+      weigh(x, term.power - 1, coef * static_cast<double>(term.power), weight, n);
+      for (int i = 0; i < n; ++i) total[i] += weight[i] * value[i];
+      weigh(x, term.power, 1.0, weight, n);
+      for (int i = 0; i < n; ++i) rest[i] = static_cast<float>(weight[i] * grad[i]);
       flow = rest;
     }
     sums[3 * k] = dot(flow, value, n);

@@ -8,7 +8,7 @@ import torch
 from mpmath import mp, mpf
 
 import plie
-from plie.compiled import learned, native
+from plie.compiled import cpu, learned, native
 from plie.compiled.family import family
 from plie.formula import Formula
 
@@ -310,6 +310,20 @@ def test_a_sine_of_what_is_beyond_all_phases():
     y = plie.get("sin")(torch.cat([x, torch.zeros(5000)]))[:4]
     torch.testing.assert_close(y[:2].double(), x[:2].double().sin(), rtol=1e-6, atol=1e-7)
     assert y[2:].isnan().all()
+
+
+def test_a_wave_whose_table_ends_at_once_is_computed_by_waves_alone():
+    row, x, grad = plie.get("siren"), numbers(20_000), numbers(20_000, seed=2)
+    assert cpu._waves_alone(row._spec, "") is not None
+    assert cpu._waves_alone(plie.get("sin")._spec, "") is None
+    expected = torch.sin(30 * x.double())
+    out = torch.empty_like(x)
+    for y in (row(x), row(x, out=out), out, row(x.reshape(2, -1).t()).t().reshape(-1)):
+        torch.testing.assert_close(y.double(), expected, rtol=2e-7, atol=2e-7)
+    slope = 30 * torch.cos(30 * x.double()) * grad
+    for y in (row.backward(grad, x), row.backward(grad, x, out=out), out):
+        torch.testing.assert_close(y.double(), slope, rtol=5e-7, atol=5e-6)
+    assert row(torch.cat([x, torch.tensor([math.inf, math.nan])]))[-2:].isnan().all()
 
 
 def test_what_is_no_wave():

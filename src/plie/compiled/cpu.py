@@ -5,6 +5,7 @@ Every function here takes plain tensors on the CPU, without autograd.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -18,6 +19,7 @@ from plie.compiled.tables import Compiled, compiled, slopes16, values16
 
 SIXTEEN = (torch.bfloat16, torch.float16)
 _FLOAT = torch.float32
+_USEFUL = 2.0  # how far a table should reach
 _FEW = 1 << 14  # elements that one thread does best
 SERVED = (_FLOAT, *SIXTEEN)
 
@@ -99,15 +101,17 @@ def quick(
         target, result = _address(out, _FLOAT), out
         if not target or out.shape != x.shape or not _clear(target, address, count, far):
             return None
+    flow = None
     if grad is not None:
         flow = _address(grad, _FLOAT)
         if not flow or grad.shape != x.shape or not _clear(target, flow, count, far):
             return None
-        status = run(table, address, flow, target, count, torch.get_num_threads())
-    elif count <= _FEW:
+    if far and _by_waves(x, result, spec, variables, grad):
+        return result
+    if flow is None and count <= _FEW:
         status = few(table, address, target, count)
     else:
-        status = run(table, address, None, target, count, torch.get_num_threads())
+        status = run(table, address, flow, target, count, torch.get_num_threads())
     if status:
         _mend(status, x, result, spec, variables, grad)
     return result
@@ -257,6 +261,23 @@ def _mend(
         return
     y = _far_out(x[missing], spec, variables)
     out[missing] = y if grad is None else grad[missing] * y
+
+
+def _by_waves(x: Tensor, out: Tensor, spec: str, variables: str, grad: Tensor | None) -> bool:
+    """Compute all of it by waves, where the function's own table ends too soon to be of use."""
+    ready = _waves_alone(spec, variables) if x.numel() >= learned.WORTH else None
+    if ready is None:
+        return False
+    if grad is None:
+        return ready.forward(x, out) is not None
+    y = ready.forward(x)
+    return y is not None and torch.mul(grad, y, out=out) is out
+
+
+@functools.lru_cache(maxsize=512)
+def _waves_alone(spec: str, variables: str) -> learned.Ready | None:
+    table = compiled(spec, variables)
+    return learned.waves(spec, variables) if table and table.reach < _USEFUL else None
 
 
 def _far_out(x: Tensor, spec: str, variables: str) -> Tensor:

@@ -79,9 +79,9 @@ class Ready:
     numbers: Tensor
     values: dict[str, Tensor]
 
-    def forward(self, x: Tensor) -> Tensor | None:
-        """The function; None if some result is missing."""
-        out = like(x)
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor | None:
+        """The function, in ``out`` if given; None if some result is missing."""
+        out = like(x) if out is None else out
         return out if self._run(x, None, out, None, None) == 0 else None
 
     def backward(self, x: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]] | None:
