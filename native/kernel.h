@@ -12,8 +12,8 @@
 //   less_one_where(v, a, b)    v - 1 where a = b, else v
 //   nans_or_others(y, a, b)    the lanes where y is NaN or a is not b
 //   row(rows, cell, coef)      the four floats of each lane's cell, a whole number in a float
-// Every lane of every instruction set does the same operations in the same order, so the
-// results are the same bit for bit.
+// Every lane of every instruction set does the same operations in the same order, so the results
+// are the same bit for bit wherever the same form of a table is read.
 #pragma once
 #include <cstddef>
 #include <cstdint>

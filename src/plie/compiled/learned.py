@@ -86,10 +86,9 @@ class Ready:
 
     def backward(self, x: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]] | None:
         """The gradients by x and by each parameter, one value a channel."""
-        out = like(x)
-        sums = torch.zeros_like(self.numbers)
         if self._cancels():
             return None
+        out, sums = like(x), torch.zeros_like(self.numbers)
         rows, length = self._rows(x)
         parts = sums.new_empty(rows * -(-length // BLOCK), sums.shape[1])
         if self._run(x, grad, out, sums, parts) != 0:
