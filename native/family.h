@@ -22,17 +22,15 @@ constexpr double kPeriod = 6.283185307179586, kPeriodRest = 2.4492935982947064e-
 namespace {
 
 // u = scale * x + shift to the nearest float32, a wave's less whole periods, and what that leaves
-// over. Tells whether some u is too large or too small to be had, though x is none of both.
-inline bool lines(const double* number, bool wave, const float* x, float* u, float* rest, int n) {
+// over. NaN where u is too large or too small to be had, though x is none of both.
+inline void lines(const double* number, bool wave, const float* x, float* u, float* rest, int n) {
   const double scale = number[1], shift = number[2], largest = wave ? kFarthest : kLargest;
   // Of one width throughout, and without branches: compilers then make vectors of the loops.
   double exact[kBlock];
-  int64_t lost = 0;
   for (int i = 0; i < n; ++i) {
     const double wide = x[i], line = scale * wide + shift, size = std::fabs(line);
-    exact[i] = line;
-    lost |= static_cast<int64_t>(size > largest) & static_cast<int64_t>(std::fabs(wide) <= kLargest);
-    lost |= static_cast<int64_t>(size < kSmall) & static_cast<int64_t>(size > 0);
+    const double far = std::fabs(wide) <= kLargest && size > largest ? NAN : line;
+    exact[i] = size < kSmall && size > 0 ? NAN : far;
   }
   if (wave)
     for (int i = 0; i < n; ++i) {
@@ -44,7 +42,6 @@ inline bool lines(const double* number, bool wave, const float* x, float* u, flo
     const float left = static_cast<float>(exact[i] - static_cast<double>(u[i]));
     rest[i] = std::fabs(left) < 1e30f ? left : 0.0f;  // where u is infinite nothing is left over
   }
-  return lost != 0;
 }
 
 inline bool is_x(const FamilyTerm& term, const double* number) {
@@ -72,7 +69,6 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
   double sum[kBlock], weight[kBlock];
   float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock];
   const double* line = numbers + 3 * family.terms;
-  bool lost = false;
   for (int i = 0; i < n; ++i) sum[i] = line[1];
   if (line[0] != 0)
     for (int i = 0; i < n; ++i) sum[i] += line[0] * x[i];
@@ -88,14 +84,14 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
       for (int i = 0; i < n; ++i) sum[i] += weight[i] * value[i];
       continue;
     }
-    lost |= lines(number, term.wave, x, u, rest, n);
+    lines(number, term.wave, x, u, rest, n);
     choose<V>(f, false)(f, u, nullptr, value, n, false);
     choose<V>(df, true)(df, u, rest, slope, n, false);  // F'(u) * rest
     for (int i = 0; i < n; ++i)
       sum[i] += weight[i] * (static_cast<double>(value[i]) + slope[i]);
   }
   for (int i = 0; i < n; ++i) out[i] = static_cast<float>(sum[i]);
-  return lost || misses(x, out, n);
+  return misses(x, out, n);
 }
 
 // The sum of a * b (and of a * b * c), in lanes.
@@ -134,7 +130,7 @@ bool family_backward(const Family& family, const double* numbers, const float* x
     const Table &f = *term.value, &df = *term.derivative;
     const float *at = x, *flow = grad;
     if (!is_x(term, number)) {
-      lost |= lines(number, term.wave, x, u, rest, n);
+      lines(number, term.wave, x, u, rest, n);
       at = u;
     }
     choose<V>(f, false)(f, at, nullptr, value, n, false);

@@ -8,7 +8,7 @@ import torch
 from mpmath import mp, mpf
 
 import plie
-from plie.compiled import cpu, learned, native
+from plie.compiled import learned, native
 from plie.compiled.family import family
 from plie.formula import Formula
 
@@ -312,18 +312,32 @@ def test_a_sine_of_what_is_beyond_all_phases():
     assert y[2:].isnan().all()
 
 
-def test_a_wave_whose_table_ends_at_once_is_computed_by_waves_alone():
-    row, x, grad = plie.get("siren"), numbers(20_000), numbers(20_000, seed=2)
-    assert cpu._waves_alone(row._spec, "") is not None
-    assert cpu._waves_alone(plie.get("sin")._spec, "") is None
-    expected = torch.sin(30 * x.double())
-    out = torch.empty_like(x)
-    for y in (row(x), row(x, out=out), out, row(x.reshape(2, -1).t()).t().reshape(-1)):
-        torch.testing.assert_close(y.double(), expected, rtol=2e-7, atol=2e-7)
-    slope = 30 * torch.cos(30 * x.double()) * grad
-    for y in (row.backward(grad, x), row.backward(grad, x, out=out), out):
-        torch.testing.assert_close(y.double(), slope, rtol=5e-7, atol=5e-6)
-    assert row(torch.cat([x, torch.tensor([math.inf, math.nan])]))[-2:].isnan().all()
+@pytest.mark.parametrize("name", ["siren", "snake", "soft_clipping"])
+def test_a_value_does_not_depend_on_those_beside_it(name):
+    """Inside the table and beyond it, alone and in company, in any layout."""
+    row, x = plie.get(name), numbers(20_000, spread=4.0)
+    y = row(x)
+    company = torch.cat([x, torch.zeros(400_000), torch.tensor([1e12, math.inf])])
+    assert torch.equal(row(company)[:20_000], y)
+    assert torch.equal(row(x.reshape(2, -1).t()).t().reshape(-1), y)
+    assert torch.equal(torch.cat([row(part) for part in x.split(777)]), y)
+
+
+@pytest.mark.parametrize("name", ["swish_beta", "pelu", "acon_c"])
+def test_a_learned_value_does_not_depend_on_those_beside_it(name):
+    layer, x = trained(name), numbers(20_000)
+    y = layer(x)
+    company = torch.cat([x, torch.tensor([1e-40, -1e38, math.inf, math.nan])])
+    assert torch.equal(layer(company)[:20_000], y)
+    leaf = x.reshape(2, -1).t().requires_grad_()
+    assert torch.equal(layer(leaf).t().reshape(-1), y)
+    mine = torch.autograd.grad(layer(leaf).sum(), [leaf, *layer.parameters()])
+    flat = x.clone().requires_grad_()
+    other = torch.autograd.grad(layer(flat).sum(), [flat, *layer.parameters()])
+    assert torch.equal(mine[0].t().reshape(-1), other[0])
+    assert mine[0].stride() == leaf.stride()
+    for a, b in zip(mine[1:], other[1:], strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_what_is_no_wave():

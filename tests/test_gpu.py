@@ -189,11 +189,24 @@ def borders(spec, variables):
 def test_float32_has_the_bits_of_the_cpu(name, variables, interpreted):
     spec = spec_of(name)
     x = torch.cat([borders(spec, variables), numbers(2500)])
+    far = beyond_the_table(x, spec, variables)
     (y,) = interpreted(forward, x, arguments=(spec, variables))
-    assert same(y, cpu.forward(x, spec, variables))
+    expected = cpu.forward(x, spec, variables)
+    assert same(y[~far], expected[~far])
     grad = numbers(len(x), seed=1).roll(100)
-    (y,) = interpreted(backward, grad, x, arguments=(spec, variables))
-    assert same(y, cpu.backward(grad, x, spec, variables))
+    (slopes,) = interpreted(backward, grad, x, arguments=(spec, variables))
+    expected_slopes = cpu.backward(grad, x, spec, variables)
+    assert same(slopes[~far], expected_slopes[~far])
+    # There waves have tables of one period on the CPU, and the formula on a GPU.
+    for found, other in ((y, expected), (slopes / grad, expected_slopes / grad)):
+        torch.testing.assert_close(found[far], other[far], rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+def beyond_the_table(x, spec, variables):
+    """Where an open table has no answer."""
+    y, held = torch.empty_like(x), compiled(spec, variables)
+    native.native().run(held.pointer, x.data_ptr(), None, y.data_ptr(), len(x), 1)
+    return y.isnan() & ~x.isnan() & held.open
 
 
 @pytest.mark.parametrize("name", ["silu", "mish", "softsign", "inverse_quadratic"])

@@ -148,7 +148,7 @@ def test_as_the_model_in_python(row, path):
         expected = torch.from_numpy(model(made, x.numpy(), path))
         lost = expected.isnan() & ~x.isnan()
         assert made.open or not lost.any()
-        expected[lost] = kernel(row._spec, variables)(x[lost], ())
+        expected[lost] = cpu._far_out(x[lost], row._spec, variables)
         got = row(x) if variables == "" else row.derivative(x)
         assert same(got, expected)
     assert same(row.backward(grad, x), grad * expected)
@@ -512,9 +512,9 @@ def test_far_out_a_wave_has_a_table_of_one_period(name, path):
         true = torch.tensor([*(float(f(p)) for p in points), NAN] * 9)
         slopes = torch.tensor([*(float(oracle.slope(f, p)) for p in points), NAN] * 9)
     torch.testing.assert_close(row(x), true, rtol=3e-7, atol=0, equal_nan=True)
-    torch.testing.assert_close(
-        row.backward(grad, x), grad * slopes, rtol=4e-7, atol=0, equal_nan=True
-    )
+    # Near a root, as of Snake's slope 1 + sin 2x, 2⁻²⁴ of the largest slope around it is allowed.
+    found, largest = row.backward(grad, x), 3 * 2 * 2.0**-24
+    torch.testing.assert_close(found, grad * slopes, rtol=4e-7, atol=largest, equal_nan=True)
 
 
 # --- torch's own machinery ---------------------------------------------------------------------

@@ -5,7 +5,6 @@ Every function here takes plain tensors on the CPU, without autograd.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import torch
@@ -19,7 +18,6 @@ from plie.compiled.tables import Compiled, compiled, slopes16, values16
 
 SIXTEEN = (torch.bfloat16, torch.float16)
 _FLOAT = torch.float32
-_USEFUL = 2.0  # how far a table should reach
 _FEW = 1 << 14  # elements that one thread does best
 SERVED = (_FLOAT, *SIXTEEN)
 
@@ -106,8 +104,6 @@ def quick(
         flow = _address(grad, _FLOAT)
         if not flow or grad.shape != x.shape or not _clear(target, flow, count, far):
             return None
-    if far and _by_waves(x, result, spec, variables, grad):
-        return result
     if flow is None and count <= _FEW:
         status = few(table, address, target, count)
     else:
@@ -254,34 +250,15 @@ def _mend(
     if status != 2:
         raise AssertionError(f"the evaluator does not know this table (status {status})")
     missing = out.isnan() & ~x.isnan()
-    if 8 * int(missing.sum()) > x.numel():
-        out.copy_(
-            _far_out(x, spec, variables) if grad is None else grad * _far_out(x, spec, variables)
-        )
+    if 8 * int(missing.sum()) > x.numel():  # to take them out costs more than to compute all
+        y = _far_out(x, spec, variables)
+        out.copy_(torch.where(missing, y if grad is None else grad * y, out))
         return
     y = _far_out(x[missing], spec, variables)
     out[missing] = y if grad is None else grad[missing] * y
 
 
-def _by_waves(x: Tensor, out: Tensor, spec: str, variables: str, grad: Tensor | None) -> bool:
-    """Compute all of it by waves, where the function's own table ends too soon to be of use."""
-    ready = _waves_alone(spec, variables) if x.numel() >= learned.WORTH else None
-    if ready is None:
-        return False
-    if grad is None:
-        return ready.forward(x, out) is not None
-    y = ready.forward(x)
-    return y is not None and torch.mul(grad, y, out=out) is out
-
-
-@functools.lru_cache(maxsize=512)
-def _waves_alone(spec: str, variables: str) -> learned.Ready | None:
-    table = compiled(spec, variables)
-    return learned.waves(spec, variables) if table and table.reach < _USEFUL else None
-
-
 def _far_out(x: Tensor, spec: str, variables: str) -> Tensor:
     """The function without its own table: by waves on tables of theirs, else by its formula."""
     ready = learned.waves(spec, variables)
-    y = ready.forward(x) if ready else None
-    return kernel(spec, variables)(x, ()) if y is None else y
+    return ready.forward(x, spec, variables, ()) if ready else kernel(spec, variables)(x, ())

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from plie.calculus import derivative
+from plie.compiled.evaluate import kernel
 from plie.compiled.family import MOST_TERMS, Family, family, number
 from plie.compiled.native import BLOCK, FamilyTerm, PackedFamily, like, native
 from plie.compiled.tables import Compiled, compiled
@@ -79,22 +80,30 @@ class Ready:
     numbers: Tensor
     values: dict[str, Tensor]
 
-    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor | None:
-        """The function, in ``out`` if given; None if some result is missing."""
-        out = like(x) if out is None else out
-        return out if self._run(x, None, out, None, None) == 0 else None
+    def forward(self, x: Tensor, spec: str, variables: str, learned: Sequence[Tensor]) -> Tensor:
+        """The function; the formula itself where a term overflows or is beyond its table."""
+        whole = x.contiguous()
+        out = like(whole)
+        if self._run(whole, None, out, None, None) != 0:
+            missing = out.isnan() & ~whole.isnan()
+            there = [p.expand(x.shape)[missing] for p in learned]
+            out[missing] = kernel(spec, variables)(whole[missing], there)
+        return out if x.is_contiguous() else torch.empty_like(x).copy_(out)
 
     def backward(self, x: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]] | None:
-        """The gradients by x and by each parameter, one value a channel."""
+        """The gradients by x and by each parameter, one value a channel; None if one is lost."""
         if self._cancels():
             return None
-        out, sums = like(x), torch.zeros_like(self.numbers)
+        whole = x.contiguous()
+        out, sums = like(whole), torch.zeros_like(self.numbers)
         rows, length = self._rows(x)
         parts = sums.new_empty(rows * -(-length // BLOCK), sums.shape[1])
-        if self._run(x, grad, out, sums, parts) != 0:
+        if self._run(whole, grad.contiguous(), out, sums, parts) != 0:
             return None
         gradients = self._gradients(sums)
-        return (out, gradients) if all(bool(g.isfinite().all()) for g in gradients) else None
+        if not all(bool(g.isfinite().all()) for g in gradients):
+            return None
+        return out if x.is_contiguous() else torch.empty_like(x).copy_(out), gradients
 
     def _gradients(self, sums: Tensor) -> list[Tensor]:
         """The chain rule, from the sums of grad·F, grad·F′·x, grad·F′, grad·x and grad."""
@@ -185,7 +194,7 @@ def ready(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Re
         spec: a `Formula.spec` with as many free parameters.
         variables: what it is differentiated by.
     """
-    if x.dtype is not torch.float32 or x.numel() < WORTH or not x.is_contiguous():
+    if x.dtype is not torch.float32 or x.numel() < WORTH:
         return None
     channels = max(p.numel() for p in learned)
     if channels > 1 and not _by_channel(x, learned, channels):

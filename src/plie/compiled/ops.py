@@ -46,9 +46,8 @@ def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -
             return y
     if learned and x.is_cpu:
         ready = on_tables.ready(x, learned, spec, variables)
-        y = ready.forward(x) if ready else None
-        if y is not None:
-            return y
+        if ready:
+            return ready.forward(x, spec, variables, learned)
     return kernel(spec, variables)(x, learned)
 
 
@@ -326,8 +325,7 @@ class _Learned(torch.autograd.Function):
     ) -> Tensor:
         _save(ctx, x, learned, spec, variables)
         ctx.ready = ready
-        y = ready.forward(x)
-        return kernel(spec, variables)(x, learned) if y is None else y
+        return ready.forward(x, spec, variables, learned)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -335,7 +333,7 @@ class _Learned(torch.autograd.Function):
         x, *learned = ctx.saved_tensors
         found = None
         if not torch.is_grad_enabled() and cpu.is_plain(grad) and cpu.is_plain(x):
-            found = ctx.ready.backward(x, grad.contiguous())
+            found = ctx.ready.backward(x, grad)
         if found is None:
             by_x, *by_learned = _gradients(ctx, grad, [x_needs, *needs])
         else:

@@ -59,16 +59,6 @@ class Compiled:
         return f"{2 ** int(core['levels'] or 5)} segments of degree {core['degree']}"
 
     @property
-    def reach(self) -> float:
-        """How far from 0 the core goes on both sides."""
-        core = self.packed[: CORE.itemsize].view(CORE)[0]
-        if core["levels"] == 0:
-            return float(min(-core["low"], core["high"]))
-        borders = core["tree"][1 : 2 ** int(core["levels"])]
-        borders = borders[np.isfinite(borders)]
-        return float(min(-borders.min(initial=0), borders.max(initial=0)))
-
-    @property
     def open(self) -> bool:
         """Whether the formula itself is needed far out."""
         core = self.packed[: CORE.itemsize].view(CORE)[0]
