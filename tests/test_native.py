@@ -23,7 +23,6 @@ from torch.autograd import forward_ad
 import plie
 import plie.compiled
 from plie.compiled import cpu, grid, native, table, tables
-from plie.compiled.evaluate import kernel
 from plie.compiled.wide import WIDE
 
 evaluator = native.native()
