@@ -1,5 +1,6 @@
-// Families: sum of coef * x^power * F(scale * x + shift), plus slope * x + offset, where F and its derivative
-// have tables of their own and the numbers are learned, one set for all of x or one per channel.
+// Families: sum of coef * x^power * F(scale * x + shift), plus slope * x + offset, where F and its
+// derivative have tables of their own and the numbers are learned, one set for all of x or one
+// per channel.
 //
 // It works in blocks that stay in the first cache, in float64 between the tables, so that
 // neither the line inside F nor the sum of the terms loses what float32 can hold.
@@ -94,24 +95,14 @@ bool family_forward(const Family& family, const double* numbers, const float* x,
   return misses(x, out, n);
 }
 
-// The sum of a * b (and of a * b * c), in lanes.
-inline double dot(const float* a, const float* b, int n) {
+// The sum of a term for each i, in lanes.
+template <class Term>
+inline double sum_of(int n, Term term) {
   double lanes[kLanes] = {}, sum = 0;
   int i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (int j = 0; j < kLanes; ++j) lanes[j] += static_cast<double>(a[i + j]) * b[i + j];
-  for (; i < n; ++i) lanes[i % kLanes] += static_cast<double>(a[i]) * b[i];
-  for (double lane : lanes) sum += lane;
-  return sum;
-}
-
-inline double dot(const float* a, const float* b, const float* c, int n) {
-  double lanes[kLanes] = {}, sum = 0;
-  int i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (int j = 0; j < kLanes; ++j)
-      lanes[j] += static_cast<double>(a[i + j]) * b[i + j] * c[i + j];
-  for (; i < n; ++i) lanes[i % kLanes] += static_cast<double>(a[i]) * b[i] * c[i];
+    for (int j = 0; j < kLanes; ++j) lanes[j] += term(i + j);
+  for (; i < n; ++i) lanes[i % kLanes] += term(i);
   for (double lane : lanes) sum += lane;
   return sum;
 }
@@ -120,10 +111,10 @@ template <class V>
 bool family_backward(const Family& family, const double* numbers, const float* x,
                      const float* grad, float* out, double* sums, int n) {
   double total[kBlock], weight[kBlock];
-  float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock], one[kBlock];
+  float u[kBlock], rest[kBlock], value[kBlock], slope[kBlock];
   const double* line = numbers + 3 * family.terms;
   bool lost = false;
-  for (int i = 0; i < n; ++i) total[i] = line[0], one[i] = 1;
+  for (int i = 0; i < n; ++i) total[i] = line[0];
   for (int k = 0; k < family.terms; ++k) {
     const double* number = numbers + 3 * k;
     const FamilyTerm& term = family.term[k];
@@ -147,12 +138,13 @@ bool family_backward(const Family& family, const double* numbers, const float* x
       for (int i = 0; i < n; ++i) rest[i] = static_cast<float>(weight[i] * grad[i]);
       flow = rest;
     }
-    sums[3 * k] = dot(flow, value, n);
-    sums[3 * k + 1] = dot(flow, slope, x, n);
-    sums[3 * k + 2] = dot(flow, slope, n);
+    sums[3 * k] = sum_of(n, [&](int i) { return static_cast<double>(flow[i]) * value[i]; });
+    sums[3 * k + 1] =
+        sum_of(n, [&](int i) { return static_cast<double>(flow[i]) * slope[i] * x[i]; });
+    sums[3 * k + 2] = sum_of(n, [&](int i) { return static_cast<double>(flow[i]) * slope[i]; });
   }
-  sums[3 * family.terms] = dot(grad, x, n);
-  sums[3 * family.terms + 1] = dot(grad, one, n);
+  sums[3 * family.terms] = sum_of(n, [&](int i) { return static_cast<double>(grad[i]) * x[i]; });
+  sums[3 * family.terms + 1] = sum_of(n, [&](int i) { return static_cast<double>(grad[i]); });
   for (int i = 0; i < n; ++i) out[i] = static_cast<float>(grad[i] * total[i]);
   for (int64_t k = 0; k < 3 * family.terms + 2; ++k) lost |= !std::isfinite(sums[k]);
   return lost || misses(x, out, n);

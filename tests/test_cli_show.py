@@ -6,20 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from commands import typed as run
 
 import plie
 from plie import __main__ as page
-from plie import cli
-
-
-def run(capsys, *words):
-    """Exit code, stdout and stderr of a command line."""
-    try:
-        cli.main(words)
-        code = 0
-    except SystemExit as stop:
-        code = stop.code or 0
-    return code, *capsys.readouterr()
 
 
 def test_list_says_how_many_and_filters(capsys):

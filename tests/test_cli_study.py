@@ -6,19 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from commands import typed as plie
 
 from plie import cli
 from plie.data import xor
-
-
-def plie(capsys, *words):
-    """Exit code, stdout and stderr of a command line."""
-    try:
-        cli.main(words)
-        code = 0
-    except SystemExit as stop:
-        code = stop.code or 0
-    return code, *capsys.readouterr()
 
 
 def test_study_prints_a_table_and_the_reports_path(capsys, tmp_path):

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import typed
 
 import plie
-from plie import accuracy, bench, cli, measured, peers
+from plie import accuracy, bench, measured, peers
 from plie.accuracy import Accuracy
 from plie.bench import Timing
 
@@ -333,16 +334,6 @@ def test_without_pyarrow_it_is_csv(tmp_path, monkeypatch):
 
 
 # --- commands ----------------------------------------------------------------------------------
-
-
-def typed(capsys, *words):
-    """Exit code, stdout and stderr of a command line."""
-    try:
-        cli.main(words)
-        code = 0
-    except SystemExit as stop:
-        code = stop.code or 0
-    return code, *capsys.readouterr()
 
 
 def test_info(capsys):

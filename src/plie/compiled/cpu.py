@@ -250,12 +250,30 @@ def _mend(
     if status != 2:
         raise AssertionError(f"the evaluator does not know this table (status {status})")
     missing = out.isnan() & ~x.isnan()
-    if 8 * int(missing.sum()) > x.numel():  # to take them out costs more than to compute all
-        y = _far_out(x, spec, variables)
+    most = 8 * int(missing.sum()) > x.numel()  # to take them out costs more than to compute all
+    fill(missing, x, out, grad, lambda far: _far_out(far, spec, variables), everywhere=most)
+
+
+def fill(
+    missing: Tensor,
+    x: Tensor,
+    out: Tensor,
+    grad: Tensor | None,
+    function: Callable[[Tensor], Tensor],
+    *,
+    everywhere: bool,
+) -> None:
+    """Write ``function`` of ``x``, or ``grad`` times it, into ``out`` where results are missing.
+
+    Where ``everywhere`` is set it is computed at all of ``x``, not only there; it is never
+    written anywhere else, so that a value depends on nothing beside it.
+    """
+    if everywhere:
+        y = function(x)
         out.copy_(torch.where(missing, y if grad is None else grad * y, out))
-        return
-    y = _far_out(x[missing], spec, variables)
-    out[missing] = y if grad is None else grad[missing] * y
+    else:
+        y = function(x[missing])
+        out[missing] = y if grad is None else grad[missing] * y
 
 
 def _far_out(x: Tensor, spec: str, variables: str) -> Tensor:

@@ -213,12 +213,9 @@ def _mend(x: Tensor, out: Tensor, spec: str, variables: str, grad: Tensor | None
     captured: then all are computed.
     """
     missing = out.isnan() & ~x.isnan()
-    if x.is_cuda and torch.cuda.is_current_stream_capturing():
-        y = kernel(spec, variables)(x, ())
-        out.copy_(torch.where(missing, y if grad is None else grad * y, out))
-        return
-    y = kernel(spec, variables)(x[missing], ())
-    out[missing] = y if grad is None else grad[missing] * y
+    captured = x.is_cuda and torch.cuda.is_current_stream_capturing()
+    formula = kernel(spec, variables)
+    cpu.fill(missing, x, out, grad, lambda far: formula(far, ()), everywhere=captured)
 
 
 # --- tables on the device --------------------------------------------------------------------
