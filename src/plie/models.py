@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from plie.algebra import symbol
-from plie.errors import DTypeError, InputError
+from plie.errors import DTypeError, InputError, unknown
 from plie.source import activation_source
 from plie.zoo import get
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from plie.activation import Activation
 
 Style = Literal["module", "sequential"]
+Norm = Literal["batch", "layer"]
+Init = Literal["torch", "gain"]
+
+NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+INITS = ("torch", "gain")
 
 
 @contextmanager
@@ -57,6 +62,11 @@ class MLP(nn.Module):
         out_features: number of logits k, one per class; 1 for a single logit of two classes.
         activation: a name or spec (``"softplus:beta=10"``) or an `Activation`, for all hidden
             layers or one for each.
+        norm: ``"batch"`` or ``"layer"`` for a normalisation before each activation.
+        dropout: share of hidden units dropped in training, after each activation.
+        init: ``"torch"`` for torch's own initialisation; ``"gain"`` for normal weights that keep
+            the variance, of deviation ``facts.gain/√n`` where n activations come in, and zero
+            biases. The first layer's n features pass no activation: 1/√n.
 
     Returns (on call):
         logits of shape ``(*, k)``. Probabilities are made apart, by `predict_proba`.
@@ -78,6 +88,10 @@ class MLP(nn.Module):
         hidden: int | Sequence[int] = (50,),
         out_features: int = 2,
         activation: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        norm: Norm | None = None,
+        dropout: float = 0.0,
+        init: Init = "torch",
     ) -> None:
         super().__init__()
         self.hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
@@ -85,10 +99,21 @@ class MLP(nn.Module):
         _check_sizes(sizes)
         self.in_features, self.out_features = in_features, out_features
         self.activations = _one_per_layer(activation, len(self.hidden))
+        _check_options(norm, dropout, init)
+        self.norm, self.dropout, self.init = norm, dropout, init
         linear = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-        bends = [act.module() for act in self.activations]
-        between = [module for pair in zip(linear, bends, strict=False) for module in pair]
+        if init == "gain":
+            _keep_variance(linear, self.activations)
+        hidden_layers = zip(linear, self.activations, strict=False)
+        between = [module for each in hidden_layers for module in self._hidden_layer(*each)]
         self.layers = nn.Sequential(*between, linear[-1])
+
+    def _hidden_layer(self, linear: nn.Linear, act: Activation) -> list[nn.Module]:
+        made: list[nn.Module] = [linear]
+        if self.norm is not None:
+            made.append(NORMS[self.norm](linear.out_features))
+        made.append(act.module())
+        return made + [nn.Dropout(self.dropout)] * (self.dropout > 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits, of shape ``(*, out_features)``."""
@@ -143,9 +168,13 @@ class MLP(nn.Module):
         """(name, expression) of every layer, in order."""
         rows: list[tuple[str, str]] = []
         sizes = [self.in_features, *self.hidden, self.out_features]
-        for i, act in enumerate(self.activations):
-            rows.append((f"linear_{i + 1}", f"nn.Linear({sizes[i]}, {sizes[i + 1]})"))
-            rows.append((f"activation_{i + 1}", activation_source(act)))
+        for i, act in enumerate(self.activations, start=1):
+            rows.append((f"linear_{i}", f"nn.Linear({sizes[i - 1]}, {sizes[i]})"))
+            if self.norm is not None:
+                rows.append((f"norm_{i}", f"nn.{NORMS[self.norm].__name__}({sizes[i]})"))
+            rows.append((f"activation_{i}", activation_source(act)))
+            if self.dropout > 0:
+                rows.append((f"dropout_{i}", f"nn.Dropout({self.dropout})"))
         return [*rows, ("linear_out", f"nn.Linear({sizes[-2]}, {sizes[-1]})")]
 
 
@@ -203,6 +232,37 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     layer = nn.Linear(in_features, out_features, dtype=weight.dtype, device="meta")
     layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)
     return layer
+
+
+def _keep_variance(linear: Sequence[nn.Linear], acts: Sequence[Activation]) -> None:
+    gains = [1.0, *(gain_of(act) for act in acts)]
+    for layer, gain in zip(linear, gains, strict=True):
+        nn.init.normal_(layer.weight, std=gain / layer.in_features**0.5)
+        nn.init.zeros_(layer.bias)
+
+
+def gain_of(act: Activation) -> float:
+    """The activation's gain as an initialisation can use it.
+
+    Raises:
+        InputError: where E f(z)² is zero or infinite.
+
+    >>> round(gain_of(get("relu")), 4)
+    1.4142
+    """
+    gain = act.facts.gain
+    if not 0 < gain < float("inf"):
+        raise InputError(f"'{act.label}' has no gain to initialise by; use init='torch'")
+    return gain
+
+
+def _check_options(norm: str | None, dropout: float, init: str) -> None:
+    if norm is not None and norm not in NORMS:
+        raise unknown("norm", str(norm), list(NORMS))
+    if init not in INITS:
+        raise unknown("init", str(init), INITS)
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout is a share from 0 to below 1, not {dropout}")
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:

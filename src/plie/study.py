@@ -20,9 +20,10 @@ from plie.boundary import Straightness, best_line, straightness
 from plie.data import Dataset, load
 from plie.errors import InputError
 from plie.models import MLP, LogisticRegression, collapse, evaluating, is_linear
+from plie.recipe import Recipe
 from plie.source import definition, has_spec, spec
 from plie.store import check_folder, decode, short_hash, slug, write_atomically
-from plie.train import check_settings, correct, cross_entropy, fit
+from plie.train import check_seed, correct, cross_entropy, fit
 from plie.zoo import get
 
 if TYPE_CHECKING:
@@ -191,7 +192,8 @@ def run(
     >>> [result.label for result in study.results]
     ['logistic regression', 'MLP, identity', 'MLP, relu']
     """
-    check_settings(epochs, lr, seed=seed)
+    Recipe(epochs=epochs, lr=lr)
+    check_seed(seed)
     sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     _check_hidden(sizes)
     acts = _distinct(activations)

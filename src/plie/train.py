@@ -5,33 +5,77 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from plie.errors import InputError
+from plie.models import evaluating
+from plie.recipe import Recipe
 
 Progress = Callable[[int, float], None]
+Points = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class History:
-    """What training recorded, one value per epoch, measured during the epoch.
+    """What training recorded, one value per epoch.
 
-    With full batches that is before its one update, as training loops usually print it: the
-    first entry belongs to the initial weights, and the trained network is one update further.
+    The training loss and score are measured during the epoch. With full batches that is before
+    its one update, as training loops usually print it: the first entry belongs to the initial
+    weights, and the trained network is one update further. Those of the validation points are
+    measured after the epoch.
+
+    Attributes:
+        loss: mean cross-entropy, or mean squared error.
+        score: share of right answers; of a regression R², 1 less the share of the targets'
+            variance that is left.
+        seconds: the training took; of networks trained together each has its share.
+        validation_loss, validation_score: the same for the validation points, if there were any.
+        best: the epoch, from 0, whose parameters the network has: the last one, or with
+            `Recipe.patience` that of the smallest validation loss.
     """
 
     loss: tuple[float, ...]
-    accuracy: tuple[float, ...]
+    score: tuple[float, ...]
     seconds: float
+    validation_loss: tuple[float, ...] = ()
+    validation_score: tuple[float, ...] = ()
+    best: int = 0
+
+    @property
+    def accuracy(self) -> tuple[float, ...]:
+        """The score of a classification."""
+        return self.score
 
     @property
     def diverged(self) -> bool:
         """Whether any loss was infinite or not a number."""
-        return not all(math.isfinite(loss) for loss in self.loss)
+        return not all(map(math.isfinite, (*self.loss, *self.validation_loss)))
+
+
+def losses(outputs: Tensor, y: Tensor) -> Tensor:
+    """The loss of each point: cross-entropy of logits for classes, else the squared error.
+
+    Args:
+        outputs: logits ``(n, k)``, one logit ``(n, 1)`` for two classes, or predictions
+            ``(n, k)``.
+        y: classes ``(n,)``, int64, or targets ``(n,)`` or ``(n, k)``, floating; the squared error
+            is the mean over the k.
+
+    >>> losses(torch.zeros(2, 1), torch.tensor([1.0, 2.0]))
+    tensor([1., 4.])
+    """
+    if y.is_floating_point():
+        return (outputs - y.view(len(y), -1)).square().mean(dim=-1)
+    if outputs.shape[-1] == 1:
+        return functional.binary_cross_entropy_with_logits(
+            outputs.squeeze(-1), y.to(outputs.dtype), reduction="none"
+        )
+    return functional.cross_entropy(outputs, y, reduction="none")
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -40,48 +84,69 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     >>> cross_entropy(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]))
     tensor(0.6931)
     """
-    if logits.shape[-1] == 1:
-        return functional.binary_cross_entropy_with_logits(
-            logits.squeeze(-1), labels.to(logits.dtype)
-        )
-    return functional.cross_entropy(logits, labels)
+    return losses(logits, labels).mean()
 
 
 def correct(logits: Tensor, labels: Tensor) -> int:
     """How many points have their own class's logit largest (or, single, of the right sign)."""
+    return int(hits(logits, labels).sum())
+
+
+def hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which points have their own class's logit largest (or, single, of the right sign)."""
     predicted = logits.squeeze(-1) > 0 if logits.shape[-1] == 1 else logits.argmax(dim=-1)
-    return int((predicted == labels).sum())
+    return predicted == labels
+
+
+def spread(y: Tensor) -> float:
+    """The mean squared distance of the targets from their mean: the loss whose R² is 0.
+
+    >>> spread(torch.tensor([1.0, 3.0]))
+    1.0
+    """
+    wide = y.double().view(len(y), -1)
+    return float((wide - wide.mean(dim=0)).square().mean())
+
+
+def score_of(loss: float, right: float, y: Tensor) -> float:
+    """The score that belongs to a mean loss and a share of right answers."""
+    if not y.is_floating_point():
+        return right
+    variance = spread(y)
+    return 1 - loss / variance if variance > 0 else math.nan
 
 
 def fit(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
+    recipe: Recipe | None = None,
     *,
-    epochs: int = 25,
-    lr: float = 0.1,
-    batch_size: int | None = None,
     seed: int = 0,
+    weight: Tensor | None = None,
+    validation: Points | None = None,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> History:
-    """Train by stochastic gradient descent on the cross-entropy of the logits.
+    """Train on the mean cross-entropy of the logits, or the mean squared error of predictions.
 
     Nothing is raised when training diverges: `History.diverged` says so.
 
     Args:
-        model: takes ``x``, returns logits.
+        model: takes ``x``, returns logits or predictions.
         x: features ``(n, d)``.
-        y: classes ``(n,)``, int64.
-        epochs: passes over the data.
-        lr: learning rate.
-        batch_size: points per update; all of them when None, which makes one update an epoch.
-        seed: of the order of the batches and of random activations; the global random state is
-            left as it was.
+        y: classes ``(n,)``, int64; or targets ``(n,)`` or ``(n, k)``, floating.
+        recipe: how to train.
+        seed: of the order of the batches and of random layers; the global random state is left
+            as it was.
+        weight: of each point in its batch's mean loss, ``(n,)``.
+        validation: features and classes or targets, measured after each epoch.
         progress: called after each epoch with its number, from 1, and its loss.
+        **settings: fields of the recipe, which go before its own: ``epochs=3``.
 
     Raises:
-        InputError: no epochs, no batch, a learning rate that is not positive and finite, or a
-            seed that does not fit into 64 bits.
+        InputError: settings that cannot train anything, a seed that does not fit into 64 bits,
+            or patience without validation points.
 
     >>> from plie.data import xor
     >>> from plie.models import MLP
@@ -90,52 +155,120 @@ def fit(
     >>> len(history.loss), history.diverged
     (3, False)
     """
-    check_settings(epochs, lr, batch_size, seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    recipe = replace(recipe or Recipe(), **settings)
+    check_seed(seed)
+    if recipe.patience is not None and validation is None:
+        raise InputError("to stop early takes validation points; none were given")
+    optimizer = recipe.make_optimizer(model.parameters())
+    best = _Best(model, recipe.patience)
     rows: list[tuple[float, float]] = []
+    seen: list[tuple[float, float]] = []
     start = time.perf_counter()
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for epoch in range(epochs):
-            rows.append(_epoch(model, optimizer, x, y, batch_size))
+        for epoch, rate in enumerate(recipe.rates):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            rows.append(_epoch(model, optimizer, x, y, weight, recipe.batch_size))
+            if validation is not None:
+                seen.append(measure(model, *validation))
             if progress is not None:
                 progress(epoch + 1, rows[-1][0])
-    losses, accuracies = zip(*rows, strict=True)
-    return History(losses, accuracies, time.perf_counter() - start)
+            if seen and best.is_over(epoch, seen[-1][0]):
+                break
+    best.restore()
+    after = {"validation_loss": _column(seen, 0), "validation_score": _column(seen, 1)}
+    last = len(rows) - 1 if recipe.patience is None else best.epoch
+    seconds = time.perf_counter() - start
+    return History(_column(rows, 0), _column(rows, 1), seconds, **after, best=last)
 
 
-def check_settings(epochs: int, lr: float, batch_size: int | None = None, seed: int = 0) -> None:
-    """Refuse settings that cannot train anything."""
-    if epochs < 1:
-        raise InputError(f"training needs at least one epoch, not {epochs}")
-    if not (lr > 0 and math.isfinite(lr)):
-        raise InputError(f"the learning rate must be positive and finite, not {lr}")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"a batch needs at least one point, not {batch_size}")
+def measure(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Mean loss and score of the model as it is, in evaluation mode.
+
+    >>> from plie.models import LogisticRegression
+    >>> measure(LogisticRegression(1), torch.full((1, 1), torch.inf), torch.tensor([1]))
+    (nan, 0.0)
+    """
+    with evaluating(model):
+        outputs = model(x)
+    loss = losses(outputs, y).mean().item()
+    right = 0.0 if y.is_floating_point() else correct(outputs, y) / len(y)
+    return loss, score_of(loss, right, y)
+
+
+class _Best:
+    """The parameters of the smallest validation loss, kept where there is patience."""
+
+    def __init__(self, model: nn.Module, patience: int | None) -> None:
+        self.model, self.patience = model, patience
+        self.loss, self.epoch = math.inf, 0
+        self.state: dict[str, Tensor] = {}
+
+    def is_over(self, epoch: int, loss: float) -> bool:
+        if self.patience is None:
+            return False
+        if loss < self.loss:
+            self.loss, self.epoch = loss, epoch
+            self.state = {name: t.clone() for name, t in self.model.state_dict().items()}
+        return epoch - self.epoch >= self.patience
+
+    def restore(self) -> None:
+        if self.state:
+            self.model.load_state_dict(self.state)
+
+
+def _column(rows: list[tuple[float, float]], i: int) -> tuple[float, ...]:
+    return tuple(row[i] for row in rows)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what torch takes for no seed."""
     if not -(2**63) <= seed < 2**64:
         raise InputError(f"a seed is a whole number from -2^63 to 2^64 - 1, not {seed}")
 
 
 def _epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, size: int | None
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None,
+    size: int | None,
 ) -> tuple[float, float]:
-    """One pass: mean loss and accuracy over its points, each measured before its own update."""
-    loss_sum, right = 0.0, 0
-    for inputs, labels in _batches(x, y, size):
-        logits = model(inputs)
-        loss = cross_entropy(logits, labels)
+    """One pass: mean loss and score of its points, each measured before its own update."""
+    total, right, mass = 0.0, 0.0, 0.0
+    for rows in batches(len(y), size):
+        inputs, target = (x, y) if rows is None else (x[rows], y[rows])
+        w = None if weight is None else weight if rows is None else weight[rows]
+        outputs = model(inputs)
+        each = losses(outputs, target)
+        loss = each.mean() if w is None else (each * w).sum() / w.sum().clamp_min(_TINY)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        loss_sum += loss.item() * len(labels)
-        right += correct(logits.detach(), labels)
-    return loss_sum / len(y), right / len(y)
+        share = float(len(target)) if w is None else w.sum().item()
+        total, mass = total + loss.item() * share, mass + share
+        if not y.is_floating_point():
+            hit = hits(outputs.detach(), target)
+            right += float(hit.sum()) if w is None else (hit * w).sum().item()
+    loss_mean = total / max(mass, _TINY)
+    return loss_mean, score_of(loss_mean, right / max(mass, _TINY), y)
 
 
-def _batches(x: Tensor, y: Tensor, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+_TINY = torch.finfo(torch.float32).tiny  # so that a batch without weight has no gradient, not NaN
+
+
+def batches(n: int, size: int | None) -> Iterator[Tensor | None]:
+    """The rows of each batch of an epoch, in an order drawn from torch's state; None for all.
+
+    >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
+    <torch._C.Generator ...>
+    >>> [len(rows) for rows in batches(5, 2)]
+    [2, 2, 1]
+    """
     if size is None:
-        yield x, y
+        yield None
         return
-    for rows in torch.split(torch.randperm(len(y)), size):
-        yield x[rows], y[rows]
+    yield from torch.split(torch.randperm(n), size)
