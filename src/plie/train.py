@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from plie.errors import InputError
 from plie.models import evaluating
+from plie.probe import Probe
 from plie.recipe import Recipe
 
 Progress = Callable[[int, float], None]
@@ -37,6 +38,7 @@ class History:
         validation_loss, validation_score: the same for the validation points, if there were any.
         best: the epoch, from 0, whose parameters the network has: the last one, or with
             `Recipe.patience` that of the smallest validation loss.
+        probes: looks into the network, where they were asked for.
     """
 
     loss: tuple[float, ...]
@@ -45,6 +47,7 @@ class History:
     validation_loss: tuple[float, ...] = ()
     validation_score: tuple[float, ...] = ()
     best: int = 0
+    probes: tuple[Probe, ...] = ()
 
     @property
     def accuracy(self) -> tuple[float, ...]:
@@ -244,7 +247,7 @@ def _epoch(
         w = None if weight is None else weight if rows is None else weight[rows]
         outputs = model(inputs)
         each = losses(outputs, target)
-        loss = each.mean() if w is None else (each * w).sum() / w.sum().clamp_min(_TINY)
+        loss = each.mean() if w is None else (each * w).sum() / w.sum().clamp_min(TINY)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -253,11 +256,11 @@ def _epoch(
         if not y.is_floating_point():
             hit = hits(outputs.detach(), target)
             right += float(hit.sum()) if w is None else (hit * w).sum().item()
-    loss_mean = total / max(mass, _TINY)
-    return loss_mean, score_of(loss_mean, right / max(mass, _TINY), y)
+    loss_mean = total / max(mass, TINY)
+    return loss_mean, score_of(loss_mean, right / max(mass, TINY), y)
 
 
-_TINY = torch.finfo(torch.float32).tiny  # so that a batch without weight has no gradient, not NaN
+TINY = torch.finfo(torch.float32).tiny  # so that a batch without weight has no gradient, not NaN
 
 
 def batches(n: int, size: int | None) -> Iterator[Tensor | None]:

@@ -1,0 +1,300 @@
+"""Many perceptrons of one shape, trained at once.
+
+There are three ways, with the same results to float32 rounding: one call into the compiled
+library for all of them ("native"), torch operations on stacked parameters ("stacked"), and one
+after the other by `plie.train.fit` ("loop"), which is what the other two are tested against.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plie import stacked
+from plie.compiled import engine
+from plie.errors import InputError, unknown
+from plie.models import MLP
+from plie.recipe import Recipe
+from plie.train import History, Points, check_seed, fit
+
+WAYS = ("auto", "native", "stacked", "loop")
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Perceptrons that differ in their parameters only.
+
+    Attributes:
+        shape: a perceptron of their shape; its own parameters stand for nothing.
+        parameters: float32 ``(members, p)``, in the order of ``shape.parameters()``.
+        buffers: what else a member has, such as the averages of batch normalisation, stacked.
+
+    >>> many = Networks.seeded([0, 1, 2], 2, [50], 2, "relu")
+    >>> many.parameters.shape
+    torch.Size([3, 252])
+    """
+
+    shape: MLP
+    parameters: Tensor
+    buffers: dict[str, Tensor]
+
+    @classmethod
+    def seeded(cls, seeds: Sequence[int], *args: Any, **options: Any) -> Networks:
+        """The networks that `plie.MLP` makes after ``torch.manual_seed`` of each seed.
+
+        Args:
+            seeds: one for each network.
+            *args: of `plie.MLP`.
+            **options: of `plie.MLP`.
+
+        Raises:
+            InputError: no seeds, or what `plie.MLP` refuses.
+        """
+        if not seeds:
+            raise InputError("no seeds are given; each network takes one")
+        for seed in seeds:
+            check_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            shape = MLP(*args, **options)
+            if shape.init == "torch":
+                return cls._drawn(shape, seeds)
+            return cls.of([_made(seed, args, options) for seed in seeds])
+
+    @classmethod
+    def of(cls, models: Sequence[MLP]) -> Networks:
+        """Those of the given perceptrons, which have one shape; the models stay as they are."""
+        rows = [torch.cat([p.detach().reshape(-1) for p in m.parameters()]) for m in models]
+        buffers = {
+            name: torch.stack([dict(m.named_buffers())[name] for m in models])
+            for name, _ in models[0].named_buffers()
+        }
+        return cls(copy.deepcopy(models[0]), torch.stack(rows), buffers)
+
+    @classmethod
+    def _drawn(cls, shape: MLP, seeds: Sequence[int]) -> Networks:
+        """Torch's own initialisation, drawn straight into the stack.
+
+        To make modules takes as long as to train small networks.
+        """
+        start = torch.cat([p.detach().reshape(-1) for p in shape.parameters()])
+        parameters = start.repeat(len(seeds), 1)
+        linear = [m for m in shape.modules() if isinstance(m, nn.Linear)]
+        bounds: dict[Tensor, float] = {}
+        for layer in linear:
+            side = math.sqrt(layer.in_features)
+            # as nn.init.kaiming_uniform_ of a = √5 computes it, to the last bit
+            bounds[layer.weight] = math.sqrt(3.0) * (
+                math.sqrt(2.0 / (1 + math.sqrt(5) ** 2)) / side
+            )
+            bounds[layer.bias] = 1 / side
+        views: dict[Tensor, Tensor] = dict(
+            zip(shape.parameters(), _views(shape, parameters), strict=True)
+        )
+        drawn = [(views[p], bounds[p]) for layer in linear for p in (layer.weight, layer.bias)]
+        generator = torch.Generator()
+        for i, seed in enumerate(seeds):
+            generator.manual_seed(seed)
+            for view, bound in drawn:
+                view[i].uniform_(-bound, bound, generator=generator)
+        buffers = {
+            name: buffer.expand(len(seeds), *buffer.shape).clone()
+            for name, buffer in shape.named_buffers()
+        }
+        return cls(shape, parameters, buffers)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __getitem__(self, member: int) -> MLP:
+        """A member as a module of its own."""
+        model = copy.deepcopy(self.shape)
+        with torch.no_grad():
+            for parameter, values in zip(model.parameters(), self.views, strict=True):
+                parameter.copy_(values[member])
+            for name, buffer in model.named_buffers():
+                buffer.copy_(self.buffers[name][member])
+        return model
+
+    @cached_property
+    def views(self) -> tuple[Tensor, ...]:
+        """The stacked parameters one by one: ``(members, *shape)`` for each, not copied."""
+        return tuple(_views(self.shape, self.parameters))
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The stacked parameters by name."""
+        names = [name for name, _ in self.shape.named_parameters()]
+        return dict(zip(names, self.views, strict=True))
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Logits or predictions ``(members, n, k)`` for features ``(n, d)``, in evaluation mode."""
+        self.shape.eval()
+        with torch.no_grad():
+            return stacked.outputs(self.shape, self.state, self.buffers, x)
+
+    def part(self, members: slice) -> Networks:
+        """Some of them; they share their memory with these."""
+        buffers = {name: buffer[members] for name, buffer in self.buffers.items()}
+        return Networks(self.shape, self.parameters[members], buffers)
+
+    def fit(
+        self,
+        x: Tensor,
+        y: Tensor,
+        recipe: Recipe | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        lrs: Sequence[float] | None = None,
+        weight: Tensor | None = None,
+        validation: Points | None = None,
+        progress: Progress | None = None,
+        way: str = "auto",
+        **settings: Any,
+    ) -> list[History]:
+        """Train all of them, each as `plie.train.fit` trains one; the parameters are replaced.
+
+        Args:
+            x: features ``(n, d)``.
+            y: classes ``(n,)``, int64; or targets ``(n,)`` or ``(n, k)``, floating.
+            recipe: how to train.
+            seeds: of each member's order of batches; 0, 1, … when None.
+            lrs: each member's learning rate, in place of the recipe's.
+            weight: of each point in its batch's mean loss, ``(n,)``.
+            validation: features and classes or targets, measured after each epoch.
+            progress: called now and then with the share that is done.
+            way: ``"native"``, ``"stacked"``, ``"loop"``, or ``"auto"`` for the fastest that
+                serves these networks.
+            **settings: fields of the recipe, which go before its own.
+
+        Returns:
+            Each member's history.
+
+        Raises:
+            InputError: as `plie.train.fit`; or a way that does not serve these networks.
+
+        >>> from plie.data import xor
+        >>> points = xor(100)
+        >>> many = Networks.seeded(range(3), 2, [8], 2)
+        >>> [len(h.loss) for h in many.fit(points.features, points.labels, epochs=5)]
+        [5, 5, 5]
+        """
+        recipe = replace(recipe or Recipe(), **settings)
+        job = Job(
+            self,
+            x.contiguous(),
+            y.contiguous(),
+            recipe,
+            tuple(range(len(self)) if seeds is None else seeds),
+            tuple([recipe.rate] * len(self) if lrs is None else lrs),
+            weight,
+            validation,
+        )
+        job.check()
+        chosen = job.choose(way)
+        start = time.perf_counter()
+        histories = _RUNS[chosen](job, progress or _ignore)
+        share = (time.perf_counter() - start) / len(self)
+        return [replace(history, seconds=share) for history in histories]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be trained, and how; as `Networks.fit` has it."""
+
+    networks: Networks
+    x: Tensor
+    y: Tensor
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    lrs: tuple[float, ...]
+    weight: Tensor | None
+    validation: Points | None
+
+    def check(self) -> None:
+        """Raises `InputError` for what no way could train."""
+        for what, given in (("seeds", self.seeds), ("learning rates", self.lrs)):
+            if len(given) != len(self.networks):
+                raise InputError(f"{len(given)} {what} are given for {len(self.networks)} networks")
+        for seed in self.seeds:
+            check_seed(seed)
+        for lr in set(self.lrs):
+            replace(self.recipe, lr=lr)
+        if self.recipe.patience is not None and self.validation is None:
+            raise InputError("to stop early takes validation points; none were given")
+
+    def choose(self, way: str) -> str:
+        """The way to take."""
+        if way not in WAYS:
+            raise unknown("way", way, WAYS)
+        obstacles = {"native": engine.obstacle, "stacked": stacked.obstacle}
+        if way == "auto":
+            open_ways = (w for w, obstacle in obstacles.items() if not obstacle(self))
+            return next(open_ways, "loop")
+        reason = obstacles[way](self) if way in obstacles else ""
+        if reason:
+            raise InputError(f"these networks cannot be trained the {way} way: {reason}")
+        return way
+
+
+def _run_loop(job: Job, progress: Progress) -> list[History]:
+    histories = []
+    for i, (seed, lr) in enumerate(zip(job.seeds, job.lrs, strict=True)):
+        histories.append(_alone(job, i, seed, lr))
+        progress((i + 1) / len(job.seeds))
+    return histories
+
+
+def _alone(job: Job, i: int, seed: int, lr: float) -> History:
+    model = job.networks[i]
+    history = fit(
+        model,
+        job.x,
+        job.y,
+        replace(job.recipe, lr=lr),
+        seed=seed,
+        weight=job.weight,
+        validation=job.validation,
+    )
+    with torch.no_grad():
+        for values, parameter in zip(job.networks.views, model.parameters(), strict=True):
+            values[i] = parameter
+        for name, buffer in model.named_buffers():
+            job.networks.buffers[name][i] = buffer
+    return history
+
+
+def _run_native(job: Job, progress: Progress) -> list[History]:
+    histories: list[History] = []
+    for i, history in enumerate(engine.run(job, progress)):
+        # What the library could not compute at all is trained alone, from the start.
+        histories.append(history or _alone(job, i, job.seeds[i], job.lrs[i]))
+    return histories
+
+
+_RUNS = {"native": _run_native, "stacked": stacked.run, "loop": _run_loop}
+
+
+def _made(seed: int, args: Sequence[Any], options: dict[str, Any]) -> MLP:
+    torch.manual_seed(seed)
+    return MLP(*args, **options)
+
+
+def _views(shape: MLP, flat: Tensor) -> list[Tensor]:
+    """The parameters of a stack ``(members, p)``, one by one."""
+    sizes = [p.numel() for p in shape.parameters()]
+    parts = zip(flat.split(sizes, dim=1), shape.parameters(), strict=True)
+    return [part.unflatten(1, tuple(p.shape)) for part, p in parts]
+
+
+def _ignore(share: float) -> None:
+    pass

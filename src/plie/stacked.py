@@ -1,0 +1,219 @@
+"""Many networks of one shape as stacked parameters, by torch operations, on any device."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from plie.train import TINY, History, hits, losses, score_of
+
+if TYPE_CHECKING:
+    from plie.many import Job, Networks
+    from plie.models import MLP
+    from plie.recipe import Recipe
+
+State = dict[str, Tensor]
+
+_CACHED = 1 << 18  # activations computed at once: larger stacks leave the cache
+
+
+def obstacle(job: Job) -> str:
+    """Why these networks cannot be trained so; empty if they can."""
+    shape = job.networks.shape
+    if shape.dropout > 0 or any(act.training for act in shape.activations):
+        return "they draw random numbers in training, each its own"
+    return ""
+
+
+def outputs(shape: MLP, state: State, buffers: State, x: Tensor) -> Tensor:
+    """Each member's outputs ``(members, n, k)`` for ``(n, d)``, or ``(members, n, d)``."""
+
+    def one(mine: State, kept: State, features: Tensor) -> Tensor:
+        made: Tensor = functional_call(shape, (mine, kept), (features,))
+        return made
+
+    # torch maps over at least one tensor, and an empty dictionary counts as none
+    dims = (0, 0 if buffers else None, 0 if x.ndim == 3 else None)
+    found: Tensor = vmap(one, in_dims=dims)(state, buffers, x)
+    return found
+
+
+def run(job: Job, progress: Callable[[float], None]) -> list[History]:
+    """Train all members in stacks that stay in the cache."""
+    rows = job.recipe.batch_size or len(job.y)
+    units = sum(job.networks.shape.hidden) + job.networks.shape.out_features
+    at_once = max(1, _CACHED // (units * min(rows, len(job.y))))
+    histories: list[History] = []
+    for first in range(0, len(job.networks), at_once):
+        stack = _Stack(job, slice(first, first + at_once))
+        histories += stack.train(functools.partial(_tell, progress, first, stack, job))
+    return histories
+
+
+def _tell(
+    progress: Callable[[float], None], first: int, stack: _Stack, job: Job, share: float
+) -> None:
+    progress((first + share * len(stack.seeds)) / len(job.networks))
+
+
+class _Stack:
+    """Some members in training."""
+
+    def __init__(self, job: Job, members: slice) -> None:
+        self.job, self.recipe = job, job.recipe
+        self.networks: Networks = job.networks.part(members)
+        self.seeds = job.seeds[members]
+        self.lrs = torch.tensor(job.lrs[members], dtype=torch.float64).unsqueeze(1)
+        self.lrs = self.lrs.to(self.networks.parameters.device)
+        self.orders = [torch.Generator().manual_seed(_unsigned(seed)) for seed in self.seeds]
+        self.optimizer = _Optimizer(self.recipe, self.networks.parameters)
+        self.curves: list[tuple[Tensor, Tensor]] = []
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def train(self, progress: Callable[[float], None]) -> list[History]:
+        best = _Best(self.networks, self.recipe.patience)
+        for epoch, factor in enumerate(self.recipe.factors):
+            self.curves.append(self.epoch(self.lrs * factor))
+            if self.job.validation is not None:
+                self.seen.append(self.measure(*self.job.validation))
+            progress((epoch + 1) / self.recipe.epochs)
+            if self.seen and best.are_over(epoch, self.seen[-1][0]):
+                break
+        best.restore()
+        return [self.history(i, best) for i in range(len(self.seeds))]
+
+    def epoch(self, rates: Tensor) -> tuple[Tensor, Tensor]:
+        """One pass: each member's mean loss and share of right answers."""
+        job, shape = self.job, self.networks.shape.train()
+        total, right, mass = (torch.zeros(len(self.seeds)) for _ in range(3))
+        for rows in self.batches():
+            y, weight = job.y[rows], None if job.weight is None else job.weight[rows]
+            state = {name: p.detach().requires_grad_() for name, p in self.networks.state.items()}
+            made = outputs(shape, state, self.networks.buffers, job.x[rows])
+            y = y if rows.ndim == 2 else y.expand(len(self.seeds), *y.shape)
+            each = vmap(losses)(made, y)
+            w = torch.ones_like(each) if weight is None else weight.expand_as(each)
+            share = w.sum(dim=1)
+            loss = (each * w).sum(dim=1) / share.clamp_min(TINY)
+            slopes = torch.autograd.grad(loss.sum(), list(state.values()))
+            gradient = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
+            self.optimizer.step(gradient, rates)
+            total += (loss.detach() * share).cpu()
+            mass += share.cpu()
+            if not y.is_floating_point():
+                right += (vmap(hits)(made.detach(), y) * w).sum(dim=1).cpu()
+        mass = mass.clamp_min(TINY)
+        return total / mass, right / mass
+
+    def batches(self) -> Iterator[Tensor]:
+        """The rows of each batch: ``(members, size)``, or ``(n,)`` for all of them."""
+        n, device = len(self.job.y), self.job.y.device
+        if self.recipe.batch_size is None:
+            yield torch.arange(n, device=device)
+            return
+        orders = torch.stack([torch.randperm(n, generator=each) for each in self.orders])
+        yield from orders.to(device).split(self.recipe.batch_size, dim=1)
+
+    def measure(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Each member's mean loss and share of right answers as it is."""
+        made = self.networks.outputs(x)
+        loss = vmap(losses, in_dims=(0, None))(made, y).mean(dim=1).cpu()
+        if y.is_floating_point():
+            return loss, torch.zeros_like(loss)
+        return loss, vmap(hits, in_dims=(0, None))(made, y).float().mean(dim=1).cpu()
+
+    def history(self, i: int, best: _Best) -> History:
+        stopped = int(best.last[i])
+        last = stopped if stopped >= 0 else len(self.curves) - 1
+        validation = self.job.validation
+        after = _curves(self.seen[: last + 1], i, validation[1]) if validation else ((), ())
+        return History(
+            *_curves(self.curves[: last + 1], i, self.job.y),
+            seconds=0.0,
+            validation_loss=after[0],
+            validation_score=after[1],
+            best=int(best.epoch[i]) if best.patience else last,
+        )
+
+
+def _curves(
+    rows: list[tuple[Tensor, Tensor]], i: int, y: Tensor
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    loss = [float(row[0][i]) for row in rows]
+    right = [float(row[1][i]) for row in rows]
+    return tuple(loss), tuple(score_of(a, b, y) for a, b in zip(loss, right, strict=True))
+
+
+class _Best:
+    """Each member's parameters of its smallest validation loss, kept where there is patience."""
+
+    def __init__(self, networks: Networks, patience: int | None) -> None:
+        self.networks, self.patience = networks, patience
+        count = len(networks)
+        self.loss = torch.full((count,), math.inf)
+        self.epoch, self.last = torch.zeros(count, dtype=torch.int64), torch.full((count,), -1)
+        self.kept: list[Tensor] = []
+
+    def are_over(self, epoch: int, loss: Tensor) -> bool:
+        """Whether no member trains on; one that has stopped is not looked at again."""
+        if self.patience is None:
+            return False
+        tensors = [self.networks.parameters, *self.networks.buffers.values()]
+        self.kept = self.kept or [t.clone() for t in tensors]
+        running = self.last < 0
+        better = running & (loss < self.loss)
+        self.loss[better], self.epoch[better] = loss[better], epoch
+        for kept, now in zip(self.kept, tensors, strict=True):
+            kept[better] = now[better]
+        self.last[running & (epoch - self.epoch >= self.patience)] = epoch
+        return bool((self.last >= 0).all())
+
+    def restore(self) -> None:
+        tensors = [self.networks.parameters, *self.networks.buffers.values()]
+        for kept, now in zip(self.kept, tensors, strict=False):
+            now.copy_(kept)
+
+
+class _Optimizer:
+    """Torch's SGD, Adam and AdamW, with a learning rate for each row of the parameters."""
+
+    def __init__(self, recipe: Recipe, parameters: Tensor) -> None:
+        self.recipe, self.parameters = recipe, parameters
+        self.first, self.second = torch.zeros_like(parameters), torch.zeros_like(parameters)
+        self.steps = 0
+
+    def step(self, gradient: Tensor, rates: Tensor) -> None:
+        recipe, p = self.recipe, self.parameters
+        self.steps += 1
+        if recipe.optimizer == "adamw":
+            p.mul_((1 - rates * recipe.decay).float())
+        elif recipe.decay:
+            gradient = gradient + recipe.decay * p
+        if recipe.optimizer == "sgd":
+            p.sub_(self._momentum(gradient) * rates.float())
+            return
+        beta1, beta2 = recipe.betas
+        self.first.lerp_(gradient, 1 - beta1)
+        self.second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        size = rates / (1 - beta1**self.steps)
+        root = self.second.sqrt() / math.sqrt(1 - beta2**self.steps)
+        p.sub_(size.float() * self.first / (root + recipe.eps))
+
+    def _momentum(self, gradient: Tensor) -> Tensor:
+        momentum = self.recipe.momentum
+        if not momentum:
+            return gradient
+        # the first step takes the gradient as it is
+        self.first.mul_(momentum).add_(gradient)
+        return gradient + momentum * self.first if self.recipe.nesterov else self.first
+
+
+def _unsigned(seed: int) -> int:
+    """A seed as ``torch.manual_seed`` takes it: below 0 it counts from 2⁶⁴."""
+    return seed % 2**64
