@@ -225,7 +225,7 @@ def test_fingerprint_is_of_every_point_and_label():
     data = square(6)
     same, other = square(6), data.labels.flip(0)
     assert fingerprint(data) == fingerprint(same)
-    assert fingerprint(replace(data, labels=other)) != fingerprint(data)
+    assert fingerprint(replace(data, targets=other)) != fingerprint(data)
     assert fingerprint(replace(data, features=data.features.flip(0))) != fingerprint(data)
 
 
