@@ -3,6 +3,7 @@
 #include "family.h"
 #include "half.h"
 #include "kernel.h"
+#include "train.h"
 
 namespace plie {
 namespace {
@@ -21,6 +22,11 @@ struct V {
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static uint32_t nans(F v) { return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)); }
 
+  // The sums of four registers' lanes.
+  static void sums(const F* v, float* out) {
+    const F four = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(four), _mm256_extractf128_ps(four, 1)));
+  }
   static F all(float v) { return _mm256_set1_ps(v); }
   static F floor(F v) { return _mm256_floor_ps(v); }
   static F ceil(F v) { return _mm256_ceil_ps(v); }
@@ -126,6 +132,6 @@ struct V {
 }  // namespace
 
 extern const Path kAvx2 = {"avx2", choose<V>, half::gather, half::gather_backward,
-                           family_forward<V>, family_backward<V>};
+                           family_forward<V>, family_backward<V>, train_member<V>};
 
 }  // namespace plie

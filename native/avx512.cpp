@@ -3,6 +3,7 @@
 #include "family.h"
 #include "half.h"
 #include "kernel.h"
+#include "train.h"
 
 namespace plie {
 namespace {
@@ -19,6 +20,13 @@ struct V {
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static void sums(const F* v, float* out) {
+    __m256 half[4];
+    for (int i = 0; i < 4; ++i)
+      half[i] = _mm256_add_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
+    const __m256 four = _mm256_hadd_ps(_mm256_hadd_ps(half[0], half[1]), _mm256_hadd_ps(half[2], half[3]));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(four), _mm256_extractf128_ps(four, 1)));
+  }
   static F all(float v) { return _mm512_set1_ps(v); }
   static F where_less(F a, F b, F c, F d) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), d, c);
@@ -147,6 +155,6 @@ void gather_backward(const float* slopes, const uint16_t* x, const uint16_t* gra
 }  // namespace
 
 extern const Path kAvx512 = {"avx512", choose<V>, gather, gather_backward,
-                           family_forward<V>, family_backward<V>};
+                           family_forward<V>, family_backward<V>, train_member<V>};
 
 }  // namespace plie

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "course.h"
 #include "table.h"
 
 namespace plie {
@@ -50,6 +51,7 @@ struct Path {
   GatherBackward gather_backward;
   FamilyForward family;
   FamilyBackward family_backward;
+  Train train;
 };
 
 extern const Path kAvx512, kAvx2, kNeon, kPlain;

@@ -6,6 +6,7 @@
 //   Search<LEVELS>             finds segments (LEVELS = 0: by cells)
 //   Values<LEVELS, COUNT>      reads COUNT values of each lane's segment
 //   nans(F)                    bit mask of the lanes that are NaN
+//   sums(F*, float*)           the sum of each of four registers' lanes
 // and where ROWS says that rows are looked up better than registers are permuted:
 //   floor, ceil, least, most    as they are called; least and most give the second of a NaN
 //   negated_fma(a, b, c)       c - a * b

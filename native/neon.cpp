@@ -3,6 +3,7 @@
 #include "family.h"
 #include "half.h"
 #include "kernel.h"
+#include "train.h"
 
 namespace plie {
 namespace {
@@ -25,6 +26,9 @@ struct V {
     return vaddvq_u32(vandq_u32(bad, bit));
   }
 
+  static void sums(const F* v, float* out) {
+    vst1q_f32(out, vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])));
+  }
   static F all(float v) { return vdupq_n_f32(v); }
   static F floor(F v) { return vrndmq_f32(v); }
   static F ceil(F v) { return vrndpq_f32(v); }
@@ -101,6 +105,6 @@ struct V {
 }  // namespace
 
 extern const Path kNeon = {"neon", choose<V>, half::gather, half::gather_backward,
-                           family_forward<V>, family_backward<V>};
+                           family_forward<V>, family_backward<V>, train_member<V>};
 
 }  // namespace plie

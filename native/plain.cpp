@@ -3,6 +3,7 @@
 #include "family.h"
 #include "half.h"
 #include "kernel.h"
+#include "train.h"
 
 namespace plie {
 namespace {
@@ -20,6 +21,7 @@ struct V {
   static F mul(F a, F b) { return a * b; }
   static F fma(F a, F b, F c) { return std::fma(a, b, c); }
   static uint32_t nans(F v) { return v != v; }
+  static void sums(const F* v, float* out) { std::memcpy(out, v, 4 * sizeof(float)); }
   static F all(float v) { return v; }
   static F floor(F v) { return std::floor(v); }
   static F ceil(F v) { return std::ceil(v); }
@@ -71,6 +73,6 @@ struct V {
 }  // namespace
 
 extern const Path kPlain = {"plain", choose<V>, half::gather, half::gather_backward,
-                           family_forward<V>, family_backward<V>};
+                           family_forward<V>, family_backward<V>, train_member<V>};
 
 }  // namespace plie

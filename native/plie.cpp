@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "entry.h"
 
@@ -202,6 +204,35 @@ PLIE_API int plie_family(const Family* family, const float* x, const float* grad
       for (int64_t k = 0; k < width; ++k)
         sums[b / blocks % family->channels * width + k] += parts[b * width + k];
   return job.open ? 2 : 0;
+}
+
+// To see that both sides agree.
+PLIE_API int64_t plie_course_bytes() { return sizeof(Course); }
+PLIE_API int64_t plie_operations() { return kOperations; }
+
+// Train all members for their epochs, each on one thread.
+PLIE_API void plie_train(const Course* course, int threads) {
+  struct Team {
+    const Course* course;
+    std::atomic<int64_t> next{0};
+  } team{course, {}};
+  const auto work = [](void* data) {
+    Team& team = *static_cast<Team*>(data);
+    const Course& course = *team.course;
+    constexpr size_t line = 64;
+    std::vector<float> room(static_cast<size_t>(course.room) + line / sizeof(float));
+    std::vector<double> wide(static_cast<size_t>(course.wide));
+    void* start = room.data();
+    size_t left = room.size() * sizeof(float);
+    auto* aligned = static_cast<float*>(std::align(line, sizeof(float), start, left));
+    for (int64_t member; (member = team.next++) < course.members;)
+      active->train(course, member, aligned, wide.data());
+  };
+  const int64_t useful = std::min<int64_t>(threads, course->members);
+  if (parallel && useful > 1)
+    parallel(work, &team, static_cast<unsigned>(useful), 0);
+  else
+    work(&team);
 }
 
 // Before the first write to large fresh memory: ask for huge pages, which fault 512 times less.

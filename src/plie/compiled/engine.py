@@ -1,20 +1,374 @@
-"""Training in the compiled library."""
+"""Training in the compiled library: whole networks, start to end, each on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import ctypes
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from plie.compiled.native import native
+from plie.compiled.tables import Compiled, compiled
+from plie.formula import Formula
+from plie.precise import float_constant
+from plie.program import Expr, compile_program
+from plie.train import History, score_of
 
 if TYPE_CHECKING:
-    from plie.many import Job
-    from plie.train import History
+    from plie.activation import Activation
+    from plie.many import Job, Networks
+
+# In the order of native/program.h.
+OPERATIONS = (
+    *("input", "const", "add", "mul", "div", "power", "Select"),
+    *("exp", "expm1", "log", "log1p", "sqrt", "cbrt", "abs", "sign", "floor"),
+    *("sin", "cos", "tan", "bessel", "sinh", "cosh", "tanh", "tanhshrink", "log1pmx"),
+    *("sech", "csch", "coth", "asin", "acos", "atan", "asinh", "acosh", "atanh"),
+    *("erf", "erfc", "sigmoid", "softplus", "Phi", "phi", "pow"),
+)
+TILE = 128  # points at once
+MOST_LAYERS, MOST_LEARNED = 256, 32
+_LANES = 16  # the widest register
+_BLOCK = 256  # numbers that a program takes at once
+_CALL = 4e9  # multiplications in one call: some tenths of a second, so that Ctrl-C is heard
+_BY_FORMULA = 20  # times what a table costs
+
+_OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2}
+_ENTROPY, _SINGLE, _SQUARES = range(3)
+_STEPS, _BEST, _STOPPED, _TROUBLE = range(4)
+
+_pointer, _count, _number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+
+def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names.split()]
+
+
+class _Step(ctypes.Structure):
+    _fields_ = (("operation", ctypes.c_int32), ("at", ctypes.c_int32 * 4), ("unused", ctypes.c_int32),
+                ("number", _number))  # fmt: skip
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("steps", ctypes.POINTER(_Step)), ("count", _count))
+
+
+class _Bend(ctypes.Structure):
+    _fields_ = (
+        *_fields(_pointer, "value slope"),
+        *_fields(_Program, "function derivative"),
+        ("partial", ctypes.POINTER(_Program)),
+        *_fields(ctypes.POINTER(_number), "low high"),
+        ("learned", _count),
+    )
+
+
+class _Points(ctypes.Structure):
+    _fields_ = (("rows", _count), *_fields(_pointer, "x tiles labels targets weight"))
+
+
+class _Course(ctypes.Structure):
+    _fields_ = (
+        *_fields(_count, "layers loss members parameters tile"),
+        *_fields(_pointer, "sizes bends exponential"),
+        *_fields(_Points, "train validation"),
+        *_fields(_count, "first last batch"),
+        *_fields(_pointer, "order rates"),
+        *_fields(_count, "optimizer nesterov patience"),
+        *_fields(_number, "momentum beta1 beta2 eps decay"),
+        *_fields(_pointer, "values moments squares best best_loss curves state"),
+        *_fields(_count, "room wide"),
+    )
+
+
+@functools.cache
+def _trainer() -> Callable[..., None] | None:
+    """The library's entry, where the library agrees on every layout."""
+    library = native()
+    if library is None:
+        return None
+    entry = library.library
+    entry.plie_course_bytes.restype = entry.plie_operations.restype = _count
+    agreed = entry.plie_course_bytes(), entry.plie_operations()
+    if agreed != (ctypes.sizeof(_Course), len(OPERATIONS)):
+        raise OSError("the compiled library trains networks of another format")
+    entry.plie_train.argtypes, entry.plie_train.restype = [_pointer, ctypes.c_int], None
+    train: Callable[..., None] = entry.plie_train
+    return train
 
 
 def obstacle(job: Job) -> str:
     """Why these networks cannot be trained so; empty if they can."""
-    return f"not yet for {job}"
+    shape = job.networks.shape
+    learned = [len(_learned(act)) for act in shape.activations]
+    reasons = {
+        "the compiled library is not there": _trainer() is None,
+        "their parameters are not float32 in this machine's memory": not _is_plain(job),
+        "they are normalised between layers": shape.norm is not None,
+        "they draw random numbers in training, each its own": shape.dropout > 0
+        or any(act.training for act in shape.activations),
+        f"they have more than {MOST_LAYERS} layers": len(shape.hidden) >= MOST_LAYERS,
+        f"an activation learns more than {MOST_LEARNED} numbers": max(learned, default=0)
+        > MOST_LEARNED,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _is_plain(job: Job) -> bool:
+    tensors = [job.networks.parameters, job.x]
+    return all(t.is_cpu and t.dtype is torch.float32 for t in tensors)
 
 
 def run(job: Job, progress: Callable[[float], None]) -> list[History | None]:
-    """Train all members."""
-    raise NotImplementedError(job, progress)
+    """Train all members; None for one that the library could not compute."""
+    plan = _Plan(job)
+    found: list[History | None] = []
+    for first in range(0, len(job.networks), plan.at_once):
+        group = _Group(job, plan, slice(first, first + plan.at_once))
+
+        def tell(share: float, group: _Group = group, first: int = first) -> None:
+            progress((first + share * len(group.networks)) / len(job.networks))
+
+        found += group.train(tell)
+    return found
+
+
+class _Plan:
+    """What all members share: data, activations and the sizes of calls."""
+
+    def __init__(self, job: Job) -> None:
+        shape, recipe = job.networks.shape, job.recipe
+        self.sizes = [shape.in_features, *shape.hidden, shape.out_features]
+        self.bends = [_bend(act) for act in shape.activations]
+        self.batch = recipe.batch_size or 0
+        rows = min(self.batch or len(job.y), TILE)
+        self.tile = -(-rows // _LANES) * _LANES
+        floating = job.y.is_floating_point()
+        self.loss = _SQUARES if floating else _SINGLE if shape.out_features == 1 else _ENTROPY
+        self.train = _PointsOf(job.x, job.y, job.weight, self, whole=not self.batch)
+        held = job.validation
+        self.validation = _PointsOf(*held, None, self, whole=True) if held else None
+        self.exponential = compiled(Formula("exp(x)").spec, "")
+        self.threads = torch.get_num_threads()
+        self._divide(job)
+
+    def _divide(self, job: Job) -> None:
+        """How many members, and how many epochs, are trained in one call."""
+        units = sum(self.sizes[1:-1])
+        dear = any(bend.by_formula for bend in self.bends)
+        each = 3 * job.networks.parameters.shape[1] + units * (_BY_FORMULA if dear else 1) * 10
+        epoch = each * (len(job.y) + (len(job.validation[1]) / 3 if job.validation else 0))
+        self.epochs_at_once = max(1, int(_CALL / (epoch * self.threads)))
+        epochs = min(job.recipe.epochs, self.epochs_at_once)
+        most = max(1, int(_CALL / (epoch * epochs)))
+        self.at_once = max(self.threads, most // self.threads * self.threads)
+
+    def course(self) -> _Course:
+        """The part of a course that all members share."""
+        sizes = torch.tensor(self.sizes)
+        bends = (_Bend * max(len(self.bends), 1))(*(bend.packed for bend in self.bends))
+        made = _Course(
+            layers=len(self.sizes) - 1,
+            loss=self.loss,
+            tile=self.tile,
+            sizes=sizes.data_ptr(),
+            bends=ctypes.addressof(bends),
+            exponential=self.exponential.pointer if self.exponential else None,
+            train=self.train.packed,
+            batch=self.batch,
+            room=self._room(),
+            wide=_BLOCK * max((bend.steps for bend in self.bends), default=0),
+        )
+        if self.validation is not None:
+            made.validation = self.validation.packed
+        made.held = (sizes, bends)  # which it points to
+        return made
+
+    def _room(self) -> int:
+        """Floats for one thread: the slopes, and what a tile leaves and needs in both passes."""
+        parameters = sum((a + 1) * b for a, b in pairwise(self.sizes))
+        learned = sum(bend.packed.learned for bend in self.bends)
+        rows = self.sizes[0] + 4 * sum(self.sizes[1:-1]) + 2 * self.sizes[-1] + 8
+        return parameters + learned + rows * self.tile + _LANES * (4 * len(self.sizes) + 4)
+
+
+class _PointsOf:
+    """Points as the library reads them."""
+
+    def __init__(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, plan: _Plan, *, whole: bool
+    ) -> None:
+        self.x = x.float().contiguous()
+        self.tiles = _tiles(self.x, plan.tile) if whole else None
+        self.y = y.float().contiguous() if y.is_floating_point() else y.int().contiguous()
+        self.weight = None if weight is None else weight.float().contiguous()
+        self.packed = _Points(
+            len(y),
+            self.x.data_ptr(),
+            *(None if t is None else t.data_ptr() for t in (self.tiles,)),
+            None if y.is_floating_point() else self.y.data_ptr(),
+            self.y.data_ptr() if y.is_floating_point() else None,
+            None if self.weight is None else self.weight.data_ptr(),
+        )
+
+
+def _tiles(x: Tensor, width: int) -> Tensor:
+    """Points by tiles, each feature by feature; the last is filled up with its last point."""
+    whole = len(x) // width * width
+    tiles = [x[:whole].view(-1, width, x.shape[1]).transpose(1, 2).reshape(-1)]
+    rest = len(x) - whole
+    if rest:
+        filled = torch.cat([x[whole:], x[-1:].expand(-rest % _LANES, -1)])
+        tiles.append(filled.T.reshape(-1))
+    return torch.cat(tiles)
+
+
+class _Group:
+    """Some members, trained in one call, or one call for every stretch of epochs."""
+
+    def __init__(self, job: Job, plan: _Plan, members: slice) -> None:
+        self.job, self.plan, self.recipe = job, plan, job.recipe
+        self.networks: Networks = job.networks.part(members)
+        self.seeds, lrs = job.seeds[members], job.lrs[members]
+        factors = torch.tensor(self.recipe.factors, dtype=torch.float64)
+        self.rates = torch.tensor(lrs, dtype=torch.float64).unsqueeze(1) * factors
+        # a seed below 0 counts from 2⁶⁴, as in torch.manual_seed
+        self.orders = [torch.Generator().manual_seed(s % 2**64) for s in self.seeds]
+        self.values = self.networks.parameters.contiguous().clone()
+        self.moments, self.squares, self.best = (torch.zeros_like(self.values) for _ in range(3))
+        self.best_loss = torch.full((len(self.seeds),), math.inf, dtype=torch.float64)
+        self.state = torch.zeros(len(self.seeds), 4, dtype=torch.int64)
+        self.curves: list[Tensor] = []
+        self.probes: list[Sequence[Any]] = []
+
+    def train(self, progress: Callable[[float], None]) -> list[History | None]:
+        for first, last in self._stretches():
+            self._call(first, last)
+            progress(last / self.recipe.epochs)
+            if bool((self.state[:, _STOPPED] > 0).all()):
+                break
+        fine = self.state[:, _TROUBLE] == 0
+        kept = self.best if self.recipe.patience else self.values
+        self.networks.parameters[fine] = kept[fine]
+        curves = torch.cat(self.curves, dim=1)
+        return [self._history(i, curves[i]) if fine[i] else None for i in range(len(self.seeds))]
+
+    def _stretches(self) -> Iterator[tuple[int, int]]:
+        epochs, step = self.recipe.epochs, self.plan.epochs_at_once
+        for first in range(0, epochs, step):
+            yield first, min(first + step, epochs)
+
+    def _call(self, first: int, last: int) -> None:
+        train = _trainer()
+        assert train is not None
+        count, epochs = len(self.seeds), last - first
+        order = self._orders(epochs) if self.plan.batch else None
+        rates = self.rates[:, first:last].contiguous()
+        curves = torch.zeros(count, epochs, 4, dtype=torch.float64)
+        course, recipe = self.plan.course(), self.recipe
+        course.members, course.parameters = self.values.shape
+        course.first, course.last = first, last
+        course.order = None if order is None else order.data_ptr()
+        course.rates, course.curves = rates.data_ptr(), curves.data_ptr()
+        course.optimizer = _OPTIMIZERS[recipe.optimizer]
+        course.nesterov, course.patience = int(recipe.nesterov), recipe.patience or 0
+        course.momentum, course.eps, course.decay = recipe.momentum, recipe.eps, recipe.decay
+        course.beta1, course.beta2 = recipe.betas
+        for name in ("values", "moments", "squares", "best", "best_loss", "state"):
+            setattr(course, name, getattr(self, name).data_ptr())
+        train(ctypes.byref(course), self.plan.threads)
+        self.curves.append(curves)
+
+    def _orders(self, epochs: int) -> Tensor:
+        n = len(self.job.y)
+        drawn = torch.empty(len(self.seeds), epochs, n, dtype=torch.int32)
+        for rows, generator in zip(drawn, self.orders, strict=True):
+            for row in rows:
+                row.copy_(torch.randperm(n, generator=generator))
+        return drawn
+
+    def _history(self, i: int, curves: Tensor) -> History:
+        job, stopped = self.job, int(self.state[i, _STOPPED])
+        rows = curves[: stopped or len(curves)].tolist()
+        validation = job.validation
+        return History(
+            loss=tuple(row[0] for row in rows),
+            score=tuple(score_of(row[0], row[1], job.y) for row in rows),
+            seconds=0.0,
+            validation_loss=tuple(row[2] for row in rows) if validation else (),
+            validation_score=tuple(score_of(row[2], row[3], validation[1]) for row in rows)
+            if validation
+            else (),
+            best=int(self.state[i, _BEST]) if self.recipe.patience else len(rows) - 1,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Bent:
+    """An activation as the library computes it.
+
+    Attributes:
+        packed: what it reads.
+        steps: of its longest formula.
+        by_formula: whether every value takes the formula.
+        held: what ``packed`` points to.
+    """
+
+    packed: _Bend
+    steps: int
+    by_formula: bool
+    held: tuple[Any, ...]
+
+
+def _learned(act: Activation) -> tuple[str, ...]:
+    return tuple(p.name for p in act.parameters if p.learnable)
+
+
+@functools.lru_cache(maxsize=512)
+def _bend(act: Activation) -> _Bent:
+    names = _learned(act)
+    formula = act.as_formula(names)
+    tables: tuple[Compiled | None, ...] = (None, None)
+    if not names:
+        tables = compiled(formula.spec, ""), compiled(formula.spec, "x")
+    inputs = {"x": -1, **{name: i for i, name in enumerate(names)}}
+    function, slope, *partials = (
+        _program(formula.expr(v), inputs) for v in ((), ("x",), *((name,) for name in names))
+    )
+    ranges = [act.parameter(name).closed_range() for name in names]
+    low, high = ((_number * len(names))(*side) for side in zip(*ranges, strict=True)) if names else (None, None)  # fmt: skip
+    partial = (_Program * len(names))(*partials)
+    packed = _Bend(
+        *(table.pointer if table else None for table in tables),
+        function,
+        slope,
+        partial,
+        low,
+        high,
+        len(names),
+    )
+    steps = max(int(p.count) for p in (function, slope, *partials))
+    held = (tables, function, slope, partials, low, high, partial)
+    return _Bent(packed, steps, not all(tables), held)
+
+
+def _program(expr: Expr, inputs: dict[str, int]) -> _Program:
+    """An expression's steps as the library reads them."""
+    steps = compile_program(expr).steps
+    packed = (_Step * len(steps))()
+    for each, (operation, detail, args) in zip(packed, steps, strict=True):
+        each.operation = OPERATIONS.index(operation)
+        each.at[: len(args)] = args
+        if operation == "input":
+            each.number = inputs[detail]
+        elif operation == "const":
+            each.number = float(float_constant(detail))
+        elif operation == "power":
+            each.number = detail
+    return _Program(packed, len(steps))
