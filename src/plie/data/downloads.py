@@ -16,6 +16,8 @@ import tarfile
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -34,30 +36,29 @@ Bytes = npt.NDArray[np.uint8]
 class Remote:
     """A published file: where from, where to in the data folder, and its checksum.
 
-    The checksum is the one its authors or torchvision state, an md5, or scikit-learn's sha256.
+    The checksum is an md5 as its authors or torchvision state it, or scikit-learn's sha256.
     """
 
     url: str
-    path: str
+    folder: str
+    file: str
     checksum: str
 
-
-_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    def within(self, folder: Path) -> Path:
+        """Where it lies."""
+        return folder / self.folder / self.file
 
 
 def _idx(site: str, folder: str, checksums: tuple[str, ...]) -> tuple[Remote, ...]:
-    pairs = zip(_FILES, checksums, strict=True)
-    return tuple(
-        Remote(f"{site}{file}-ubyte.gz", f"{folder}/raw/{file}-ubyte.gz", checksum)
-        for file, checksum in pairs
-    )
+    stems = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    files = [f"{stem}-ubyte.gz" for stem in stems]
+    pairs = zip(files, checksums, strict=True)
+    return tuple(Remote(site + file, f"{folder}/raw", file, checksum) for file, checksum in pairs)
 
 
 REMOTES = {
     "mnist": _idx(
-        _MNIST,
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "MNIST",
         (
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -67,7 +68,7 @@ REMOTES = {
         ),
     ),
     "fashion_mnist": _idx(
-        _FASHION,
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "FashionMNIST",
         (
             "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
@@ -79,6 +80,7 @@ REMOTES = {
     "cifar10": (
         Remote(
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "",
             "cifar-10-binary.tar.gz",
             "c32a1d4ab5d03f1284b67883e8d87530",
         ),
@@ -86,6 +88,7 @@ REMOTES = {
     "california_housing": (
         Remote(
             "https://ndownloader.figshare.com/files/5976036",
+            "",
             "cal_housing.tgz",
             "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681",
         ),
@@ -95,16 +98,16 @@ REMOTES = {
 
 def mnist(name: str, classes: tuple[str, ...], folder: Folder) -> Dataset:
     """MNIST or one of its shape: the 60,000 training images first, then the 10,000 of the test."""
-    arrays = [_read_idx(path) for path in fetch(name, folder)]
+    arrays = [_idx_array(gzip.decompress(content)) for content in fetch(name, folder)]
     pixels, labels = (np.concatenate(arrays[which::2]) for which in range(2))
     return images(name, pixels / np.float32(255), labels, (28, 28), classes)
 
 
 def cifar10(folder: Folder) -> Dataset:
     """CIFAR-10 from its binary version: a label, then 3 × 32 × 32 bytes, for each image."""
-    (path,) = fetch("cifar10", folder)
+    (content,) = fetch("cifar10", folder)
     batches = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
-    with tarfile.open(path) as archive:
+    with tarfile.open(fileobj=BytesIO(content)) as archive:
         raw = b"".join(_member(archive, f"cifar-10-batches-bin/{name}") for name in batches)
         text = _member(archive, "cifar-10-batches-bin/batches.meta.txt").decode()
     rows = np.frombuffer(raw, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
@@ -113,8 +116,8 @@ def cifar10(folder: Folder) -> Dataset:
 
 def california_housing(folder: Folder) -> Dataset:
     """The districts of the census of 1990, with scikit-learn's features in its units."""
-    (path,) = fetch("california_housing", folder)
-    with tarfile.open(path) as archive:
+    (content,) = fetch("california_housing", folder)
+    with tarfile.open(fileobj=BytesIO(content)) as archive:
         lines = _member(archive, "CaliforniaHousing/cal_housing.data").decode().splitlines()
     east, north, age, rooms, bedrooms, people, homes, income, value = np.loadtxt(
         lines, delimiter=","
@@ -158,52 +161,54 @@ def data_folder(folder: Folder = None) -> Path:
     return Path(folder or os.environ.get("PLIE_DATA") or user_data_dir("plie", appauthor=False))
 
 
-def fetch(name: str, folder: Folder) -> list[Path]:
-    """The files of a data set, downloaded where they are not there yet, each checked.
+def fetch(name: str, folder: Folder) -> list[bytes]:
+    """The contents of a data set's files, checked; they are downloaded where they are missing.
 
     Raises:
         InputError: no network, no such folder, or a file that is not the published one.
     """
-    there = data_folder(folder)
-    missing = [remote for remote in REMOTES[name] if not (there / remote.path).is_file()]
-    for remote in missing:
-        try:
-            _download(remote, there / remote.path)
-        except OSError as error:  # urllib's errors are OSErrors
-            raise InputError(_by_hand(name, missing, there, error)) from None
-    for remote in REMOTES[name]:
-        _check(there / remote.path, remote.checksum)
-    return [there / remote.path for remote in REMOTES[name]]
+    there, remotes = data_folder(folder), REMOTES[name]
+    for remote in remotes:
+        if not remote.within(there).is_file():
+            try:
+                _download(remote, remote.within(there))
+            except (OSError, HTTPException) as error:  # urllib's own are OSErrors
+                raise InputError(_by_hand(name, remotes, there, error)) from None
+    return [_checked(r.within(there).read_bytes(), r, r.within(there)) for r in remotes]
 
 
 def _download(remote: Remote, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with urllib.request.urlopen(remote.url, timeout=60) as answer:
-        content = answer.read()
+        content = _checked(answer.read(), remote, remote.url)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda part: part.write_bytes(content))
 
 
-def _by_hand(name: str, missing: list[Remote], folder: Path, error: OSError) -> str:
-    files = " and ".join(f"{remote.url} as '{folder / remote.path}'" for remote in missing)
-    reason = getattr(error, "reason", None) or error
-    return f"'{name}' cannot be downloaded ({reason}); save {files}, or name another folder"
-
-
-def _check(path: Path, checksum: str) -> None:
-    """Refuse any other file, a cut-off download above all."""
-    kind = "sha256" if len(checksum) == 64 else "md5"
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, kind).hexdigest()
-    if found != checksum:
+def _checked(content: bytes, remote: Remote, where: str | Path) -> bytes:
+    """Refuse any other file: a cut-off download, a login page, a stranger's."""
+    kind = "sha256" if len(remote.checksum) == 64 else "md5"
+    found = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    if found != remote.checksum:
         raise InputError(
-            f"'{path}' is not the published file: its {kind} is {found}, not {checksum}; delete it"
+            f"'{where}' is not the published {remote.file}: "
+            f"its {kind} is {found}, not {remote.checksum}"
         )
+    return content
 
 
-def _read_idx(path: Path) -> Bytes:
+def _by_hand(name: str, remotes: tuple[Remote, ...], folder: Path, error: Exception) -> str:
+    missing = [remote for remote in remotes if not remote.within(folder).is_file()]
+    sources = " and ".join(remote.url for remote in missing)
+    files = " and ".join(f"'{remote.file}'" for remote in missing)
+    return (
+        f"'{name}' cannot be downloaded ({getattr(error, 'reason', error)}); put {files} "
+        f"({sources}) into the folder '{missing[0].within(folder).parent}', or name a folder that "
+        "has it by folder= or PLIE_DATA"
+    )
+
+
+def _idx_array(content: bytes) -> Bytes:
     """LeCun's format: two zeros, a type (8 for bytes), the number of axes, sizes, numbers."""
-    with gzip.open(path) as file:
-        content = file.read()
     axes = content[3]
     shape = np.frombuffer(content, ">i4", axes, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
@@ -212,6 +217,5 @@ def _read_idx(path: Path) -> Bytes:
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
     """A file's content, read in place: nothing is unpacked onto the disk."""
     file = archive.extractfile(name)
-    if file is None:
-        raise InputError(f"'{name}' is not a file in its archive")
+    assert file is not None, "the checksum says that it is there"
     return file.read()

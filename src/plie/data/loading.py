@@ -80,7 +80,7 @@ def describe(name: str) -> str:
         raise unknown("data set", name, names())
     if known in KNOWN:
         return KNOWN[known].about
-    return (TOYS[known].__doc__ or "").splitlines()[0].rstrip(".")
+    return (TOYS[known].__doc__ or "").splitlines()[0].rstrip(".").replace("``", "")
 
 
 def _key(name: str) -> str:
@@ -92,7 +92,7 @@ _BY_KEY = {_key(name): name for name in names()}
 
 def _check_named(name: str, target: str | None, task: str | None, missing: str) -> None:
     if target is not None:
-        raise InputError(f"'{name}' has its own classes; a target column is for a CSV file")
+        raise InputError(f"'{name}' has its own classes or numbers; a target column is for a file")
     if task is not None or missing != "refuse":
         raise InputError(
             f"'{name}' is complete and has its own task; task and missing are for files"

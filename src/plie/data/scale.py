@@ -50,8 +50,8 @@ class Scale:
         return cls(mean.repeat_interleave(pixels), deviation.repeat_interleave(pixels))
 
     def apply(self, values: Tensor) -> Tensor:
-        """``values`` scaled, as float32."""
-        return torch.cat([self._chunk(part) for part in values.split(CHUNK)])
+        """``values`` scaled, as contiguous float32."""
+        return torch.cat([self._chunk(part) for part in values.split(CHUNK)]).contiguous()
 
     def undo(self, values: Tensor) -> Tensor:
         """Scaled ``values`` in their own units again, as float32.

@@ -202,7 +202,9 @@ def _check_target(table: pd.DataFrame, target: str | None, name: str) -> str:
     columns = [str(column) for column in table.columns]
     if target is None:
         listed = ", ".join(f"'{column}'" for column in columns[:12])
-        raise InputError(f"which column of '{name}' is the class? give a target, one of {listed}")
+        raise InputError(
+            f"which column of '{name}' is to be predicted? give a target, one of {listed}"
+        )
     if target not in columns:
         raise InputError(f"in '{name}': {unknown('column', target, columns)}")
     return target
