@@ -82,7 +82,7 @@ class Kernel:
             else self._free_ends(wide, y, values, edge)
         )
         y = torch.where(wide.isnan(), wide, y)
-        return torch.empty_like(x).copy_(_rounded(y, x.dtype))
+        return torch.empty_like(x).copy_(rounded(y, x.dtype))
 
     def _span(self, work: torch.dtype, edge: float) -> tuple[float, float]:
         """Where the formula itself is used: to the edge if a line goes on, else without end."""
@@ -137,7 +137,7 @@ def _oscillates(expr: Expr, side: int) -> bool:
     return math.isnan(tail(sample, side).limit)
 
 
-def _rounded(y: Tensor, dtype: torch.dtype) -> Tensor:
+def rounded(y: Tensor, dtype: torch.dtype) -> Tensor:
     """Round once. Through float32 a 16-bit value would be rounded twice: round to odd first."""
     if dtype not in (torch.bfloat16, torch.float16) or y.dtype is not torch.float64:
         return y.to(dtype)

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 
 from plie.compiled.curve import NoTableError
-from plie.compiled.evaluate import kernel
+from plie.compiled.evaluate import kernel, rounded
 from plie.compiled.table import CORE, FORMAT, build
+from plie.formula import Formula
+from plie.reference import reference
 from plie.store import write_atomically
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ WORTH = 4096  # elements for which a new table is made
 _DIGEST = hashlib.sha256().digest_size
 _PATIENCE = 10.0  # seconds; what takes longer is left to torch operations
 _MOST_KNOWN = 4096
+_DOUBTFUL = 2.0**-40  # of a value: so near to half the way float64 does not decide
+_DIGITS = 100
+_TIE = 1e-90
 _known: dict[tuple[str, str], Compiled | None] = {}
 
 
@@ -193,8 +198,32 @@ def _to_disk(name: str, record: bytes) -> None:
 @functools.lru_cache(maxsize=128)
 def values16(spec: str, variables: str, dtype: torch.dtype) -> torch.Tensor:
     """All 65,536 results, correctly rounded, and one more element that is read but not used."""
-    y = kernel(spec, variables)(_every(dtype), ())
+    x = _every(dtype)
+    wide = kernel(spec, variables)(x.double(), ())
+    y = rounded(wide, dtype)
+    _settle(spec, variables, x, wide, y)
     return torch.cat([y, y[:1]])
+
+
+def _settle(
+    spec: str, variables: str, x: torch.Tensor, wide: torch.Tensor, y: torch.Tensor
+) -> None:
+    """Round anew by exact values what in float64 is a tie: x² may decide it for an x of 2⁻⁶⁰."""
+    formula, order = Formula.from_spec(spec), len(variables.split())
+    outward = torch.where(wide > y.double(), math.inf, -math.inf).to(y.dtype)
+    other = torch.nextafter(y, outward)
+    # An infinite result stands for the next power of two.
+    infinite = 2.0 ** math.frexp(torch.finfo(y.dtype).max)[1]
+    middle = sum(t.double().clamp(-infinite, infinite) for t in (y, other)) / 2
+    for i in ((wide - middle).abs() <= _DOUBTFUL * middle.abs()).nonzero().flatten().tolist():
+        true = reference(formula, x[i].item(), _DIGITS, order)
+        beyond = (true - middle[i].item()) / middle[i].item()
+        if abs(beyond) > _TIE:
+            stays = (y[i].abs() > other[i].abs()).item() == (beyond > 0)
+        else:
+            stays = y[i].view(torch.int16).item() % 2 == 0
+        if not stays:
+            y[i] = other[i]
 
 
 @functools.lru_cache(maxsize=128)
