@@ -102,6 +102,24 @@ def test_toys_are_seeded_and_leave_global_state_alone(toy):
         assert counts.max() - counts.min() <= 1
 
 
+@pytest.mark.parametrize(
+    ("toy", "asked"),
+    [
+        (moons, {"noise": 0.3}),
+        (circles, {"noise": 0.3, "inner": 0.2}),
+        (spirals, {"noise": 0.3, "arms": 3, "turns": 2}),
+        (blobs, {"noise": 0.3, "classes": 4}),
+        (checkerboard, {"noise": 0.3, "squares": 3}),
+        (wave, {"noise": 0.3}),
+    ],
+)
+def test_new_points_are_drawn_as_the_first_were(toy, asked):
+    new = toy(30, 1, **asked).again(2)
+    assert torch.equal(new.features, toy(30, 2, **asked).features)
+    assert torch.equal(new.targets, toy(30, 2, **asked).targets)
+    assert not torch.equal(new.features, toy(30, 2).features) or toy is wave
+
+
 def test_moons_are_half_circles():
     data = moons(200, noise=0)
     centres = torch.tensor([[0.0, 0.0], [1.0, 0.5]])[data.labels]

@@ -137,6 +137,18 @@ def test_constant_features_are_zero_everywhere():
     torch.testing.assert_close(back, features[split.train.rows])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_constant_is_seen_where_its_sum_is_rounded(dtype):
+    values = torch.full((100_003, 1), 0.1, dtype=dtype)
+    assert Scale.fit(values).deviation == 0
+
+
+def test_scaled_features_are_contiguous():
+    columns = torch.rand(3, 9, generator=torch.Generator().manual_seed(0)).t()
+    assert not columns.is_contiguous()
+    assert Scale.fit(columns).apply(columns).is_contiguous()
+
+
 def test_images_share_one_scale_for_each_channel():
     pixels = torch.rand(40, 2 * 3 * 4, generator=torch.Generator().manual_seed(0))
     pixels[1:, 0] = 0  # a pixel that is black in all images but one
