@@ -39,8 +39,9 @@ def test_offline_the_folder_and_the_files_are_named(name, tmp_path, monkeypatch)
         load(name, folder=tmp_path)
     message = str(error.value)
     assert message.startswith(f"'{name}' cannot be downloaded (no network); put ")
-    assert f"'{file.name}'" in message
-    assert f"into the folder '{file.parent}'" in message
+    assert f"{file.name} " in message
+    assert " from http" in message
+    assert f" into the folder '{file.parent}'" in message
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setenv("PLIE_DATA", str(tmp_path / "there"))
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "there"))):

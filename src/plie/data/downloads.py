@@ -198,12 +198,12 @@ def _checked(content: bytes, remote: Remote, where: str | Path) -> bytes:
 
 def _by_hand(name: str, remotes: tuple[Remote, ...], folder: Path, error: Exception) -> str:
     missing = [remote for remote in remotes if not remote.within(folder).is_file()]
-    sources = " and ".join(remote.url for remote in missing)
-    files = " and ".join(f"'{remote.file}'" for remote in missing)
+    files = " and ".join(remote.file for remote in missing)
+    first = missing[0]
     return (
-        f"'{name}' cannot be downloaded ({getattr(error, 'reason', error)}); put {files} "
-        f"({sources}) into the folder '{missing[0].within(folder).parent}', or name a folder that "
-        "has it by folder= or PLIE_DATA"
+        f"'{name}' cannot be downloaded ({getattr(error, 'reason', error)}); put {files} from "
+        f"{first.url.removesuffix(first.file)} into the folder '{first.within(folder).parent}', "
+        "or name a folder that has it by folder= or PLIE_DATA"
     )
 
 
