@@ -15,6 +15,7 @@ from .errors import PlieError as PlieError
 from .errors import UnknownNameError as UnknownNameError
 from .facts import Facts as Facts
 from .models import MLP as MLP
+from .study import Study as Study
 from .zoo import define as define
 from .zoo import families as families
 from .zoo import get as get

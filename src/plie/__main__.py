@@ -81,12 +81,13 @@ def main() -> None:
     """Run the command line, or print the page where no command is given."""
     with loading():
         from plie import cli
+        from plie.screen import console
 
     if len(sys.argv) > 1:
         cli.main()
     else:
         cli.tolerate_encoding()
-        tour(cli.console())
+        tour(console())
 
 
 if __name__ == "__main__":

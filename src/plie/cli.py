@@ -9,7 +9,6 @@ import io
 import os
 import re
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,20 +16,17 @@ import typer
 from typer.core import TyperGroup
 
 from plie import __version__
+from plie.cli_study import results, study
 from plie.errors import InputError, PlieError, unknown
 from plie.interrupt import INTERRUPTED, loading
+from plie.screen import console, progress_bar, wide_console
+from plie.words import number, split_commas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rich.console import Console
-
-    from plie.study import StudyResult
-
 T = TypeVar("T")
-N = TypeVar("N", int, float)
 
-PIPED_WIDTH = 200  # of tables that a program reads
 # What is wrong with the words typed; click, where it belongs, has become a part of typer.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -114,15 +110,6 @@ def _options(param: Any) -> list[str]:
     return [*param.opts, *param.secondary_opts] if is_option else []
 
 
-def _number(option: str, text: str, kind: Callable[[str], N]) -> N:
-    """The option's value; read here, since a number that typer refuses goes unnamed."""
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise InputError(f"{option} takes {what}, not '{text}'") from None
-
-
 def _fail(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)
@@ -143,132 +130,8 @@ def _plie(
     pass
 
 
-def split_commas(given: Sequence[str]) -> list[str]:
-    """``["tanh,gelu", "elu"]`` as three names; a comma in parameters or brackets divides nothing.
-
-    >>> split_commas(["tanh,max(x, 0)", "hardtanh:min_val=-2,max_val=2"])
-    ['tanh', 'max(x, 0)', 'hardtanh:min_val=-2,max_val=2']
-    """
-    return [name.strip() for text in given for name in _split(text) if name.strip()]
-
-
-def _split(text: str) -> list[str]:
-    first, *rest = text.split(",")
-    names = [first]
-    for part in rest:
-        inside = names[-1].count("(") > names[-1].count(")")
-        if inside or (":" in names[-1] and "=" in part and ":" not in part):
-            names[-1] += f",{part}"
-        else:
-            names.append(part)
-    return names
-
-
-@app.command()
-def study(
-    data: Annotated[str, typer.Argument(help="A data set (xor) or a CSV file.")],
-    act: Annotated[
-        list[str],
-        typer.Option("--act", "-a", help="Name, spec or formula; repeat, or separate by commas."),
-    ] = ["relu"],  # noqa: B006 - typer reads the default, nobody changes it
-    target: Annotated[str | None, typer.Option(help="Class column of a CSV file.")] = None,
-    hidden: Annotated[str, typer.Option(help="Units of the hidden layers, as 50 or 64,64.")] = "50",
-    epochs: Annotated[str, typer.Option(metavar="N", help="Full-batch updates.")] = "25",
-    lr: Annotated[str, typer.Option(metavar="X", help="Learning rate.")] = "0.1",
-    seed: Annotated[
-        str, typer.Option(metavar="N", help="Seed of points and initial weights.")
-    ] = "0",
-    standardise: Annotated[
-        bool, typer.Option("--standardise", help="Bring features to mean 0, deviation 1.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder; runs/… by default.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
-) -> None:
-    """Train logistic regression, a linear MLP and an MLP with each activation; write a report."""
-    updates, rate = _number("--epochs", epochs, int), _number("--lr", lr, float)
-    number = _number("--seed", seed, int)
-    try:
-        with loading():
-            from plie.source import activation_of
-            from plie.study import parse_hidden, run
-
-        names = split_commas(act)
-        if not names:
-            raise InputError("--act names no activation")
-        with _progress(quiet) as progress:
-            found = run(
-                data,
-                [activation_of(name) for name in names],
-                parse_hidden(hidden),
-                updates,
-                rate,
-                number,
-                target=target,
-                standardise=standardise,
-                folder=out,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from what is finished", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    if not quiet:
-        _print_study(found)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on stderr, so that the table alone can be piped on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    there = Console(stderr=True)
-    if quiet or not there.is_interactive:  # nobody watches: rich would leave an empty line
-        yield None
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=there, transient=True) as bar:
-        task = bar.add_task("starting")
-        yield lambda label, done, total: bar.update(
-            task, description=label, completed=done, total=total
-        )
-
-
-def _print_study(found: StudyResult) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from plie.report import describe, headline, number, percent
-
-    table = Table("network")
-    for title in ("accuracy", "loss", "boundary", "seconds"):
-        table.add_column(title, justify="left" if title == "boundary" else "right")
-    for row in found.results:
-        loss = "diverged" if row.diverged else number(row.loss)
-        straight = describe(row.straightness).partition(",")[0]
-        cells = (row.label, percent(row.accuracy), loss, straight)
-        table.add_row(*map(escape, cells), f"{row.seconds:.2f}")
-    out = console()
-    out.print(table)
-    again = sum(found.reused)
-    if again:
-        out.print(f"{again} of {len(found.reused)} networks were trained before and used again")
-    out.print(headline(found))
-    # plain print: a path must stay on one line to be copied
-    print(f"report: {found.report}")
-
-
-def console(width: int | None = None) -> Console:
-    """Where results are printed."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=width)
-
-
-def wide_console() -> Console:
-    """The same for tables: whole lines where a program reads them."""
-    return console() if sys.stdout.isatty() or "COLUMNS" in os.environ else console(PIPED_WIDTH)
+app.command()(study)
+app.command()(results)
 
 
 def tolerate_encoding() -> None:
@@ -399,7 +262,7 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
 ) -> None:
     """Time activations, relative to copying the tensor: the limit of a forward pass."""
-    turns = _number("--repeats", repeats, int)
+    turns = number("--repeats", repeats, int)
     with loading():
         from plie import bench as timing
         from plie import measured
@@ -434,7 +297,7 @@ def accuracy(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/accuracy"),
 ) -> None:
     """Compare Plié and torch with values of fifty digits."""
-    tried, start = _number("--points", points, int), _number("--seed", seed, int)
+    tried, start = number("--points", points, int), number("--seed", seed, int)
     with loading():
         from plie import accuracy as exactness
         from plie import measured
@@ -454,7 +317,7 @@ def _gathered(found: Iterator[T], total: int, counts: Callable[[T], bool]) -> li
     """Everything there is to come, under a progress bar; Ctrl-C ends with what there is."""
     gathered: list[T] = []
     done = 0
-    with _progress(quiet=False) as progress:
+    with progress_bar(quiet=False) as progress:
         try:
             for one in found:
                 gathered.append(one)

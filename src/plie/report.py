@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import platform
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from plie import __version__
-from plie.boundary import evaluate
+from plie.boundary import best_line, evaluate, straightness
+from plie.errors import InputError
 from plie.figures import (
     PAGE,
     Curve,
@@ -18,7 +21,9 @@ from plie.figures import (
     png,
     svg,
 )
+from plie.models import is_linear
 from plie.store import slug, write_atomically
+from plie.study.geometry import measure_collapse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +31,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from plie.boundary import Field, Straightness
-    from plie.study import Result, StudyResult
+
+    Result = Any
+    StudyResult = Any
 
 # accuracies closer than this are called alike
 ALIKE = 0.05
@@ -42,11 +49,64 @@ def write_report(study: StudyResult) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
+    if not study.is_classification or not any(g.candidate.baseline for g in study.groups):
+        text = html.escape("\n".join([str(study.verdict()), *study.notes(), study.command]))
+        plain = f"<!doctype html><meta charset='utf-8'><pre>{text}</pre>".encode()
+        write_atomically(study.report, partial(_put, content=plain))
+        return
+    study = _seen(study)
     fields = _fields(study)
     for name, picture in _pictures(study, fields).items():
         write_atomically(study.folder / name, partial(_put, content=picture))
     page = _render(study, fields).encode()
     write_atomically(study.report, partial(_put, content=page))
+
+
+def _seen(found: Any) -> Any:
+    """The study as this page knows it: one network each, on its training points."""
+    split = found.split
+    if split is None:
+        raise InputError("the report takes the points of its study")
+    models = [group.network() for group in found.groups]
+    results = []
+    for group, model in zip(found.groups, models, strict=True):
+        i = group.seeds.tolist().index(group.median_seed)
+        curves = group.curves()
+        linear = group.candidate.hidden and is_linear(model)
+        results.append(
+            SimpleNamespace(
+                label=group.label,
+                activation=group.candidate.activation.label if group.candidate.activation else "",
+                parameters=group.parameters,
+                accuracy=float(group.train.score[i]),
+                loss=float(group.train.loss[i]),
+                seconds=float(group.seconds[i]),
+                diverged=bool(group.diverged[i]),
+                losses=tuple(curves.loss[i].tolist()),
+                accuracies=tuple(curves.score[i].tolist()),
+                straightness=straightness(model, split.train),
+                collapse=measure_collapse(model, split.train.features) if linear else None,
+            )
+        )
+    candidate = found.groups[-1].candidate
+    settings = SimpleNamespace(
+        data=split.train.name,
+        hidden=candidate.hidden,
+        epochs=candidate.recipe.epochs,
+        lr=found.groups[-1].lr,
+        seed=found.groups[-1].median_seed,
+        standardise=True,
+        command=found.command,
+    )
+    return SimpleNamespace(
+        data=split.train,
+        settings=settings,
+        results=tuple(results),
+        models=tuple(models),
+        best_line=best_line(split.train),
+        folder=found.folder,
+        report=found.report,
+    )
 
 
 def _render(study: StudyResult, fields: list[tuple[Result, Field]]) -> str:

@@ -1,0 +1,132 @@
+"""The commands of a study: run it, look at what it found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plie.interrupt import INTERRUPTED, loading
+from plie.screen import progress_bar, wide_console
+
+if TYPE_CHECKING:
+    from plie.study import Study, StudyResult
+
+OF_THE_RUN = ("executor", "quiet")
+
+
+def _option(text: str, metavar: str | None = None, *names: str) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar)
+
+
+def study(
+    data: Annotated[str, typer.Argument(help="A data set, a CSV or Parquet file, or a YAML file.")],
+    act: Annotated[
+        list[str] | None,
+        _option(
+            "Name, spec, formula, all, family:NAME; repeat, or use commas.", None, "--act", "-a"
+        ),
+    ] = None,
+    hidden: Annotated[str | None, _option("Units of the hidden layers, as 50 or 64,64.")] = None,
+    epochs: Annotated[str | None, _option("Passes over the data.", "N")] = None,
+    lr: Annotated[str | None, _option("One learning rate for all.", "X")] = None,
+    lr_grid: Annotated[str | None, _option("Rates to choose from, as 0.001,0.01.", "X,…")] = None,
+    optimizer: Annotated[str | None, _option("sgd, adam or adamw.")] = None,
+    momentum: Annotated[str | None, _option("Of SGD.", "X")] = None,
+    weight_decay: Annotated[str | None, _option("Of the weights.", "X")] = None,
+    batch_size: Annotated[str | None, _option("Points per update, or full.", "N")] = None,
+    schedule: Annotated[str | None, _option("constant, linear, cosine or step.")] = None,
+    warmup: Annotated[str | None, _option("Epochs of rising learning rate.", "N")] = None,
+    patience: Annotated[str | None, _option("Stop after N epochs without progress.", "N")] = None,
+    norm: Annotated[str | None, _option("batch, layer or none.")] = None,
+    dropout: Annotated[str | None, _option("Share of hidden units dropped.", "X")] = None,
+    init: Annotated[str | None, _option("torch, or gain to follow the activation.")] = None,
+    seeds: Annotated[str | None, _option("How many, as 20, or which, as 3,5,8.")] = None,
+    seed: Annotated[str | None, _option("The first of them.", "N")] = None,
+    split_seed: Annotated[str | None, _option("Of the split that all seeds share.", "N")] = None,
+    validation: Annotated[str | None, _option("Share that chooses the rates.", "X")] = None,
+    test: Annotated[str | None, _option("Share that judges the chosen ones.", "X")] = None,
+    no_scale: Annotated[bool, _option("Leave the features' units.", None, "--no-scale")] = False,
+    target: Annotated[str | None, _option("Column of a file to predict.")] = None,
+    task: Annotated[str | None, _option("classification or regression, of a file.")] = None,
+    missing: Annotated[str | None, _option("refuse or impute, in a file.")] = None,
+    no_baselines: Annotated[
+        bool, _option("Without the linear models.", None, "--no-baselines")
+    ] = False,
+    out: Annotated[str | None, _option("Folder; runs/… by default.", None, "--out", "-o")] = None,
+    executor: Annotated[str, _option("What trains: local.")] = "local",
+    quiet: Annotated[bool, _option("Print nothing.", None, "--quiet", "-q")] = False,
+) -> None:
+    """Train the network with each activation, over learning rates and seeds; write a report.
+
+    Or all of this from a YAML file of the same words: plie study study.yaml.
+    """
+    words = {name.replace("_", "-"): value for name, value in locals().items() if value}
+    words = {name: value for name, value in words.items() if name not in OF_THE_RUN}
+    done: list[int] = []
+    try:
+        with loading():
+            from plie.study.options import read
+        asked = read(words, dash="--")
+        found = _run(asked, executor, quiet, done)
+        if not quiet:
+            _print(found)
+        found.write_report()
+    except KeyboardInterrupt:
+        kept = f" after {done[-2]} of {done[-1]} networks, which are kept" if done else ""
+        print(f"interrupted{kept}; the same command goes on from there", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    if not quiet:
+        # plain print: a path must stay on one line to be copied
+        print(f"report: {found.report}")
+
+
+def _run(asked: Study, executor: str, quiet: bool, done: list[int]) -> StudyResult:
+    """The study under a bar; ``done`` gets how many networks there are, and of how many."""
+    with progress_bar(quiet, "networks") as show:
+
+        def tell(label: str, count: float, total: int) -> None:
+            done[:] = [int(count), total]
+            if show is not None:
+                show(label, count, total)
+
+        return asked.run(progress=tell, executor=executor)
+
+
+def results(
+    folder: Annotated[Path, typer.Argument(help="A folder that plie study wrote.")],
+    export: Annotated[
+        Path | None, _option("Write every network into this .csv or .parquet file.")
+    ] = None,
+    as_json: Annotated[bool, _option("As JSON, for programs.", None, "--json")] = False,
+) -> None:
+    """Show what a study has found so far."""
+    with loading():
+        from plie.study import load
+        from plie.study import table as tables
+
+    if export is not None:
+        tables.check_export(export)
+    found = load(folder)
+    if export is not None:
+        tables.export(found.table(), export)
+        print(export)
+    elif as_json:
+        print(tables.as_json(found))
+    else:
+        _print(found)
+        print(f"the same study again: {found.command}")
+
+
+def _print(found: StudyResult) -> None:
+    from plie.study.table import table
+
+    out = wide_console()
+    out.print(table(found))
+    if found.reused:
+        out.print(f"{found.reused} of {found.total} networks were trained before and used again")
+    said = found.verdict()
+    for sentence in [*([] if said is None else [str(said)]), *found.notes()]:
+        out.print(f"{sentence.rstrip('.')}.", markup=False)

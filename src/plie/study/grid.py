@@ -1,0 +1,438 @@
+"""`Study`: which activation should this network use, asked of a grid of trained networks."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from plie import __version__
+from plie.activation import Activation
+from plie.data import Dataset, Split
+from plie.data import load as load_data
+from plie.errors import InputError, unknown
+from plie.recipe import Recipe
+from plie.source import activation_of
+from plie.store import check_folder, short_hash, slug
+from plie.study import results
+from plie.study.command import command
+from plie.study.database import NAME, Store
+from plie.study.jobs import Executor, Jobs, Progress, find_executor
+from plie.study.records import Candidate, Points
+from plie.zoo import families, get, names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plie.data.dataset import Task
+    from plie.models import Init, Norm
+
+MOST_UNITS = 10_000  # of a hidden layer: two such layers in a row still fit into memory
+FACTORS = (10**-0.5, 1.0, 10**0.5, 10.0)  # times the optimiser's usual rate: the grid
+UPDATES = 1000  # that small data gets at least, whatever the epochs
+EPOCHS = 30
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a data set's studies take where nothing else is asked for.
+
+    ``epochs`` None is 30, or as many as 1,000 updates take; ``lr`` None is a grid.
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    epochs: int | None = None
+    lr: float | None = None
+    optimizer: str = "adam"
+    batch_size: int | None = 64
+    seeds: int = 10
+
+
+USUAL = Defaults()
+# the lecture's experiment
+DEFAULTS = {"xor": Defaults((50,), 25, 0.1, "sgd", None, 1)}
+
+
+@dataclass(frozen=True)
+class Study:
+    """The same network with each activation, over learning rates and seeds, on one data set.
+
+    Each network is stored as soon as it is trained, in ``study.sqlite`` of the folder. Whatever
+    ends the process, the same study then goes on from there and trains nothing twice; with a
+    setting changed it trains other networks and leaves these alone.
+
+    Each activation is judged at its own best learning rate, by the mean validation score over the
+    seeds; the test points are looked at for that rate only. All seeds share one split.
+
+    Args:
+        data: a name (`plie.data.names`), a CSV or Parquet file, or a `plie.data.Dataset`.
+        act: names, specs, formulas or `plie.Activation` objects; ``"all"`` for every elementwise
+            one of the zoo, ``"family:smooth"`` for one family.
+        hidden: units of the hidden layers; ``(64, 64)`` when None.
+        epochs: 30 when None, or on small data as many as 1,000 updates take.
+        lr: one learning rate for all.
+        lr_grid: rates to choose from; a third to ten times the optimiser's usual one when None.
+        optimizer: as in `plie.recipe.Recipe`, like the next six; Adam when None.
+        momentum: of SGD.
+        weight_decay: of the weights.
+        batch_size: points per update; 64 when None; ``"full"`` for all of them.
+        schedule: of the learning rate.
+        warmup: epochs.
+        patience: epochs; None trains to the end.
+        norm: as in `plie.MLP`, like the next two.
+        dropout: share of units.
+        init: ``"torch"``, or ``"gain"`` to follow each activation's gain.
+        seeds: how many, or which; 10 when None.
+        seed: the first one, where they are counted.
+        split_seed: of the split, and of generated points.
+        validation: share of the points that learning rates are chosen by.
+        test: share of the points that the chosen ones are judged by.
+        scale: whether features get mean 0 and deviation 1 in the training part.
+        target: the column of a file to predict.
+        task: of a file; found out when None.
+        missing: of a file; ``"refuse"`` or ``"impute"``.
+        baselines: whether a linear model and the MLP without a bend are compared too.
+        folder: where store and report go; ``runs/…``, named by data and settings, when None.
+
+    Raises:
+        UnknownNameError, ParameterError: an activation or another name that does not exist.
+        InputError: settings that cannot be used.
+
+    ``"xor"`` has the lecture's own settings: 50 hidden units, 25 full-batch epochs of SGD at 0.1,
+    one seed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as there:
+    ...     found = Study("xor", "relu", epochs=2, seeds=3, folder=there).run()
+    >>> [(group.label, len(group.seeds)) for group in found.groups]
+    [('logistic regression', 3), ('MLP, identity', 3), ('MLP, relu', 3)]
+    """
+
+    data: str | os.PathLike[str] | Dataset = "xor"
+    act: str | Activation | Sequence[str | Activation] = ("relu",)
+    _: KW_ONLY
+    hidden: int | Sequence[int] | None = None
+    epochs: int | None = None
+    lr: float | None = None
+    lr_grid: Sequence[float] | None = None
+    optimizer: str | None = None
+    momentum: float = 0.0
+    weight_decay: float | None = None
+    batch_size: int | Literal["full"] | None = None
+    schedule: str = "constant"
+    warmup: int = 0
+    patience: int | None = None
+    norm: Norm | None = None
+    dropout: float = 0.0
+    init: Init = "torch"
+    seeds: int | Sequence[int] | None = None
+    seed: int = 0
+    split_seed: int = 0
+    validation: float = 0.2
+    test: float = 0.2
+    scale: bool = True
+    target: str | None = None
+    task: Task | None = None
+    missing: str = "refuse"
+    baselines: bool = True
+    folder: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.layers)
+        for rate in self.rates:
+            replace(self.recipe(1), lr=rate)
+        _check_seeds(self.members)
+        for name in ("validation", "test"):
+            if getattr(self, name) == 0:
+                raise InputError(f"a study needs {name} points; {name}=0 leaves none")
+        if not self.activations:
+            raise InputError("no activation is named")
+
+    @property
+    def defaults(self) -> Defaults:
+        """What the data set's studies take where nothing is asked for."""
+        name = self.data.name if isinstance(self.data, Dataset) else os.fspath(self.data)
+        return DEFAULTS.get(name, USUAL)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units of the hidden layers."""
+        if self.hidden is None:
+            return self.defaults.hidden
+        return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The seeds."""
+        seeds = self.defaults.seeds if self.seeds is None else self.seeds
+        if not isinstance(seeds, int):
+            return tuple(seeds)
+        if seeds < 1:
+            raise InputError(f"a study takes at least one seed, not {seeds}")
+        return tuple(range(self.seed, self.seed + seeds))
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates to choose from, in order."""
+        if self.lr is not None and self.lr_grid is not None:
+            raise InputError("a learning rate and a grid of them are given; choose one")
+        if self.lr is not None:
+            return (float(self.lr),)
+        if self.lr_grid is not None:
+            return _checked_grid(self.lr_grid)
+        usual = self.defaults
+        if usual.lr is not None and self.optimizer in (None, usual.optimizer):
+            return (usual.lr,)
+        start = Recipe(optimizer=self.optimizer or usual.optimizer).rate
+        return tuple(float(f"{start * factor:.3g}") for factor in FACTORS)
+
+    @cached_property
+    def activations(self) -> tuple[Activation, ...]:
+        """Each one asked for once, in order."""
+        given = [self.act] if isinstance(self.act, str | Activation) else self.act
+        return tuple(dict.fromkeys(act for each in given for act in _expanded(each)))
+
+    def recipe(self, rows: int) -> Recipe:
+        """How to train on so many rows."""
+        usual = self.defaults
+        size = usual.batch_size if self.batch_size is None else self.batch_size
+        whole = size == "full"
+        epochs = usual.epochs if self.epochs is None else self.epochs
+        recipe = Recipe(
+            epochs=EPOCHS if epochs is None else epochs,
+            batch_size=None if whole else size,  # type: ignore[arg-type]
+            optimizer=self.optimizer or usual.optimizer,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            warmup=self.warmup,
+            patience=self.patience,
+        )
+        if epochs is not None:
+            return recipe
+        batches = -(-rows // (recipe.batch_size or rows))
+        return replace(recipe, epochs=max(EPOCHS, -(-UPDATES // batches)))
+
+    def plan(self) -> Plan:
+        """Load the data and lay out the networks; nothing is written.
+
+        Raises:
+            InputError: data that cannot be used, or a network that cannot be made.
+        """
+        data = self.data
+        if not isinstance(data, Dataset):
+            data = load_data(
+                data, self.target, self.split_seed, task=self.task, missing=self.missing
+            )
+        split = data.split(self.validation, self.test, self.split_seed, scale=self.scale)
+        return Plan(self, data, split)
+
+    def run(
+        self, *, progress: Progress | None = None, executor: str | Executor = "local"
+    ) -> results.StudyResult:
+        """Train what is missing and tell what was found.
+
+        Args:
+            progress: called as ``progress(label, done, total)``, in networks.
+            executor: what runs the jobs: ``"local"``, or an `plie.study.jobs.Executor`.
+
+        Raises:
+            InputError: as `plan`; or a store that cannot be used.
+            OSError: a folder that cannot be written, or a full disk; what is stored stays.
+        """
+        run_jobs = find_executor(executor)
+        plan = self.plan()
+        with plan.open() as store:
+            store.remember(plan.digest, plan.record, self.command)
+            jobs = Jobs(store, plan.cells(), progress)
+            for job, done in run_jobs(jobs, Points.of(plan.split)):
+                jobs.store_results(job, done)
+            return results.gather(store, plan.record, plan.candidates, jobs.reused, plan.split)
+
+    def results(self) -> pd.DataFrame:
+        """One row for each network that is trained, of every learning rate.
+
+        Columns: model, activation, spec, lr, seed, loss and score of each part of the data,
+        seconds, diverged, epochs, best_epoch, chosen. The test columns are empty where the
+        learning rate was not chosen, so that nobody chooses by them.
+
+        Raises:
+            InputError: nothing is trained yet.
+        """
+        plan = self.plan()
+        with Store(plan.folder / NAME, create=False) as store:
+            return results.gather(store, plan.record, plan.candidates).table()
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the study, or the Python call where none can."""
+        return command(self, self.activations)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A study with its data: the networks there will be."""
+
+    study: Study
+    data: Dataset
+    split: Split
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The linear model, the MLP without a bend, and one MLP per activation."""
+        study, identity = self.study, get("identity")
+        line = "logistic" if self.data.task == "classification" else "linear"
+        made = []
+        if study.baselines:
+            made.append(self._candidate(f"{line} regression", (), None, True))
+            made.append(
+                self._candidate("MLP", study.layers, identity, identity not in study.activations)
+            )
+        rest = [act for act in study.activations if not (study.baselines and act == identity)]
+        made += [self._candidate("MLP", study.layers, act) for act in rest]
+        for candidate in made:  # what cannot be made is refused before anything is written
+            candidate.network()
+        return tuple(made)
+
+    def _candidate(
+        self, model: str, hidden: tuple[int, ...], act: Activation | None, baseline: bool = False
+    ) -> Candidate:
+        study = self.study
+        between: dict[str, Any] = {"norm": study.norm, "dropout": study.dropout}
+        return Candidate(
+            model,
+            act,
+            hidden,
+            inputs=len(self.data.feature_names),
+            outputs=self.data.outputs,
+            task=self.data.task,
+            recipe=study.recipe(len(self.split.train)),
+            init=study.init,
+            data={"fingerprint": self.data.fingerprint, **self._split},
+            dataset=self.data.name,
+            baseline=baseline,
+            **(between if hidden else {}),
+        )
+
+    @property
+    def _split(self) -> dict[str, Any]:
+        names = ("split_seed", "validation", "test", "scale")
+        return {name: getattr(self.study, name) for name in names}
+
+    def cells(self) -> list[tuple[Candidate, list[Any]]]:
+        """Every network; each seed's rates together, so that what is there early compares."""
+        pairs = [(lr, seed) for seed in self.study.members for lr in self.study.rates]
+        return [(c, [c.cell(lr, seed) for lr, seed in pairs]) for c in self.candidates]
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Everything about the study that its store keeps, as JSON."""
+        return {
+            "command": self.study.command,
+            "data": self._data(),
+            "split": self._split,
+            "rates": list(self.study.rates),
+            "seeds": list(self.study.members),
+            "versions": versions(),
+            "candidates": [
+                {"label": c.label, "baseline": c.baseline, "settings": c.settings}
+                for c in self.candidates
+            ],
+        }
+
+    def _data(self) -> dict[str, Any]:
+        data, given = self.data, self.study.data
+        return {
+            "name": data.name,
+            "given": None if isinstance(given, Dataset) else os.fspath(given),
+            "task": data.task,
+            "generated": data.again is not None,
+            "features": list(data.feature_names),
+            "classes": list(data.class_names),
+            "targets": list(data.target_names),
+            "rows": {name: len(part) for name, part in zip(results.PARTS, self.split, strict=True)},
+        }
+
+    @property
+    def digest(self) -> str:
+        """A hash of what is asked for."""
+        asked = [self.record[name] for name in ("split", "rates", "seeds")]
+        return short_hash([asked, [c.digest for c in self.candidates]])
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept: by default, studies that differ in what they compare share a store."""
+        if self.study.folder is not None:
+            return Path(self.study.folder)
+        shared = {**self.candidates[-1].settings}
+        for name in ("format", "plie", "torch", "activation", "model", "dataset"):
+            del shared[name]
+        return Path("runs") / f"{slug(self.data.name)}-{short_hash(shared)}"
+
+    def open(self) -> Store:
+        """The store, made if there is none."""
+        assert self.candidates
+        check_folder(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Store(self.folder / NAME)
+
+
+def versions() -> dict[str, str]:
+    """Of what results depend on."""
+    return {
+        "plie": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(True, True),
+    }
+
+
+def _expanded(given: str | Activation) -> list[Activation]:
+    if isinstance(given, Activation):
+        return [given]
+    word = given.strip()
+    if word == "all":
+        return [get(name) for name in names(scalar=True)]
+    if not word.startswith("family:"):
+        return [activation_of(word)]
+    family = word.removeprefix("family:").strip()
+    if family not in families():
+        raise unknown("family", family, families())
+    found = [get(name) for name in names(family, scalar=True)]
+    if not found:
+        raise InputError(f"the functions of family '{family}' are of a vector; none is elementwise")
+    return found
+
+
+def _check_sizes(sizes: Sequence[int]) -> None:
+    if not sizes:
+        raise InputError("a study bends or does not bend a hidden layer; give at least one")
+    for size in sizes:
+        if not isinstance(size, int) or not 1 <= size <= MOST_UNITS:
+            raise InputError(f"a hidden layer has 1 to {MOST_UNITS} units, not {size}")
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    if not seeds:
+        raise InputError("a study takes at least one seed; none is given")
+    for seed in seeds:
+        if not isinstance(seed, int) or not -(2**63) <= seed < 2**63:
+            raise InputError(f"a seed is a whole number from -2^63 to 2^63 - 1, not {seed}")
+    twice = next((seed for i, seed in enumerate(seeds) if seed in seeds[:i]), None)
+    if twice is not None:
+        raise InputError(f"seed {twice} is given twice; each makes one network")
+
+
+def _checked_grid(grid: Sequence[float]) -> tuple[float, ...]:
+    rates = tuple(sorted({float(rate) for rate in grid}))
+    if not rates:
+        raise InputError("a grid of learning rates needs at least one")
+    return rates

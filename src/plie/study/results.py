@@ -1,0 +1,408 @@
+"""What a study found: every candidate at its own best learning rate, over its seeds.
+
+The learning rate is chosen by the validation points, and each candidate has its own: at one fixed
+rate a comparison says which function that rate suits. The test points have no part in any
+choice. They are looked at for the chosen rate alone, so that what is said of them holds for new
+points, whichever and however many rates were tried. All seeds share one split: the seeds vary the
+initial weights and the order of batches, and intervals speak of these, not of other data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from plie.probe import Probe
+from plie.statistics import Interval, Verdict, interval, verdict
+from plie.study.database import MEASURES, NAME, Store
+from plie.study.records import Candidate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plie.data import Split
+    from plie.models import MLP
+
+Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Edge = Literal["", "smallest", "largest"]
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that was tried: how its networks did on the validation points."""
+
+    lr: float
+    seeds: int
+    score: float
+    loss: float
+    diverged: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Of one part of the data, one number per seed."""
+
+    score: Array
+    loss: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Over the epochs, ``(seeds, epochs)``; NaN after a network stopped early.
+
+    Those of training are measured during an epoch, those of the validation points after it.
+    """
+
+    loss: Array
+    score: Array
+    validation_loss: Array
+    validation_score: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One candidate at its chosen learning rate; arrays have one entry per seed.
+
+    Args:
+        candidate: what it is.
+        rates: every learning rate tried, in order.
+        lr: the chosen one, with the best mean validation score.
+        seeds: of the networks there are, int64.
+        train, validation, test: after training.
+        seconds, epochs, best: as in `plie.study.records.CellResult`.
+        diverged: whether training did.
+        keys: of the networks in the store.
+        path: of the store.
+    """
+
+    candidate: Candidate
+    rates: tuple[Rate, ...]
+    lr: float
+    seeds: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    train: Scores
+    validation: Scores
+    test: Scores
+    seconds: Array
+    epochs: Array
+    best: Array
+    diverged: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    keys: tuple[str, ...]
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and legends."""
+        return self.candidate.label
+
+    @property
+    def edge(self) -> Edge:
+        """Where the chosen rate ends the grid, so that a better one may lie beyond."""
+        chosen = next(rate for rate in self.rates if rate.lr == self.lr)
+        inner = self.rates[1:-1] or [chosen]
+        if len(self.rates) == 1 or any(rate.score >= chosen.score for rate in inner):
+            return ""  # as good a one lies inside
+        return "smallest" if self.lr == self.rates[0].lr else "largest"
+
+    @cached_property
+    def parameters(self) -> int:
+        """How many each network has."""
+        return sum(p.numel() for p in self.candidate.network().parameters())
+
+    @property
+    def median_seed(self) -> int:
+        """The seed whose test score is the middle one: a network to show."""
+        return int(
+            self.seeds[np.argsort(self.test.score, kind="stable")[(len(self.seeds) - 1) // 2]]
+        )
+
+    def interval(self, part: str = "test") -> Interval | None:
+        """The mean score over the seeds with its 95 % interval; None where one is not finite."""
+        scores = getattr(self, part).score
+        if not np.isfinite(scores).all():
+            return None
+        least = 0.0 if self.candidate.task == "classification" else -math.inf
+        return interval(scores, within=(least, 1.0))
+
+    @property
+    def confusion_shape(self) -> tuple[int, ...]:
+        """``(k, k)`` for k classes, ``()`` in regression."""
+        return () if self.candidate.task == "regression" else (self.candidate.outputs,) * 2
+
+    def curves(self) -> Curves:
+        """What each epoch measured."""
+        blobs = [np.frombuffer(b, np.float32).reshape(4, -1) for b in self._column("curves")]
+        longest = max(blob.shape[1] for blob in blobs)
+        table = np.full((4, len(blobs), longest), math.nan)
+        for i, blob in enumerate(blobs):
+            table[:, i, : blob.shape[1]] = blob
+        return Curves(*table)
+
+    def probes(self) -> list[tuple[Probe, ...]]:
+        """Each network's probes, in the order of the seeds."""
+        tuples = ("gradient", "dead", "saturated")
+        return [
+            tuple(Probe(**{**p, **{k: tuple(p[k]) for k in tuples}}) for p in json.loads(text))
+            for text in self._column("probes")
+        ]
+
+    def confusion(self) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]] | None:
+        """Test points by class and prediction, ``(seeds, k, k)``; None in regression."""
+        if not self.confusion_shape:
+            return None
+        blobs = [np.frombuffer(b, np.int32) for b in self._column("confusion")]
+        return np.stack(blobs).reshape(len(blobs), *self.confusion_shape)
+
+    def network(self, seed: int | None = None) -> MLP:
+        """The trained network of a seed; of `median_seed` when None."""
+        at = self.seeds.tolist().index(self.median_seed if seed is None else seed)
+        (blob,) = self._column("parameters", self.keys[at : at + 1])
+        values = torch.frombuffer(bytearray(blob), dtype=torch.float32)
+        return self.candidate.network(values)
+
+    def _column(self, name: str, keys: Sequence[str] | None = None) -> list[Any]:
+        with Store(self.path, create=False) as store:
+            return list(store.column(name, self.keys if keys is None else keys))
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """What a study has found so far.
+
+    Args:
+        record: what the study was asked for, as JSON: data, seeds, rates, command, versions.
+        groups: the candidates in order, those without any network left out.
+        folder: where store and report are.
+        reused: how many networks were there before.
+        split: the points; None where the study was read from its store.
+    """
+
+    record: dict[str, Any]
+    groups: tuple[Group, ...]
+    folder: Path
+    reused: int = 0
+    split: Split | None = field(default=None, repr=False)
+
+    @property
+    def report(self) -> Path:
+        """The page written for it."""
+        return self.folder / "report.html"
+
+    @property
+    def command(self) -> str:
+        """The command line or Python call that repeats it."""
+        return str(self.record["command"])
+
+    @property
+    def done(self) -> int:
+        """How many networks there are."""
+        return sum(rate.seeds for group in self.groups for rate in group.rates)
+
+    @property
+    def total(self) -> int:
+        """How many networks it takes."""
+        return (
+            len(self.record["candidates"]) * len(self.record["rates"]) * len(self.record["seeds"])
+        )
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether scores are accuracies; those of a regression are R²."""
+        return bool(self.record["data"]["task"] == "classification")
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether all points train, and validation and test points were drawn anew."""
+        return bool(self.record["data"]["generated"])
+
+    def compared(self) -> list[Group]:
+        """The candidates that the verdict is about: those asked for; a lone one with baselines."""
+        asked = [group for group in self.groups if not group.candidate.baseline]
+        chosen = asked if len(asked) > 1 else list(self.groups)
+        return [group for group in chosen if group.interval() is not None]
+
+    def verdict(self) -> Verdict | None:
+        """Which is best on the test points; None while there is nothing to compare."""
+        groups = self.compared()
+        if not groups:
+            return None
+        shared = sorted(set.intersection(*(set(group.seeds.tolist()) for group in groups)))
+        if not shared:
+            return None
+        scores: dict[str, Array] = {}
+        for group in groups:
+            place = {seed: i for i, seed in enumerate(group.seeds.tolist())}
+            scores[_unique(group.candidate.name, scores)] = group.test.score[
+                [place[s] for s in shared]
+            ]
+        noun = "networks" if any(g.candidate.baseline for g in groups) else "activations"
+        return verdict(scores, points=self.is_classification, noun=noun)
+
+    def notes(self) -> list[str]:
+        """What must be said beside the verdict: rates at the grid's edge, divergence, gaps."""
+        said = []
+        if self.done < self.total:
+            said.append(f"{self.done} of {self.total} networks are trained; the rest is to come")
+        for end in ("smallest", "largest"):
+            names = [group.candidate.name for group in self.groups if group.edge == end]
+            if names:
+                said.append(
+                    f"the best learning rate of {', '.join(names)} is the {end} of the grid: "
+                    "a better one may lie beyond"
+                )
+        for group in self.groups:
+            if group.diverged.any():
+                many = f"{int(group.diverged.sum())} of {len(group.seeds)}"
+                left = "" if group.interval() else ", and it is left out of the comparison"
+                said.append(f"training of {group.label} diverged for {many} seeds{left}")
+        return said
+
+    def table(self) -> pd.DataFrame:
+        """One row per network of every learning rate; see `plie.Study.results`."""
+        with Store(self.folder / NAME, create=False) as store:
+            return _frame(self, store)
+
+    def write_report(self) -> Path:
+        """Write ``report.html`` into the folder.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        from plie.report import write_report
+
+        write_report(self)
+        return self.report
+
+
+def _unique(name: str, taken: dict[str, Any]) -> str:
+    """Two definitions may have one name."""
+    count = 2
+    unique = name
+    while unique in taken:
+        unique, count = f"{name} ({count})", count + 1
+    return unique
+
+
+def gather(
+    store: Store,
+    record: dict[str, Any],
+    candidates: Sequence[Candidate],
+    reused: int = 0,
+    split: Split | None = None,
+) -> StudyResult:
+    """The results that the store has of a study."""
+    groups = (_group(store, candidate, record) for candidate in candidates)
+    there = tuple(group for group in groups if group is not None)
+    return StudyResult(record, there, store.path.parent, reused, split)
+
+
+def load(folder: Path) -> StudyResult:
+    """What the folder's latest study has found so far, from its store alone.
+
+    Args:
+        folder: that `plie study` wrote, or the store itself.
+
+    Raises:
+        InputError: there is no study, or what is there cannot be read.
+    """
+    path = folder if folder.is_file() else folder / NAME
+    with Store(path, create=False) as store:
+        record = store.latest()
+        found = [Candidate.of(each["settings"], each["baseline"]) for each in record["candidates"]]
+        return gather(store, record, found)
+
+
+def _group(store: Store, candidate: Candidate, record: dict[str, Any]) -> Group | None:
+    """The candidate at its best rate, of the networks that belong to the study."""
+    cells = {
+        candidate.cell(lr, seed).key: (lr, seed)
+        for lr in record["rates"]
+        for seed in record["seeds"]
+    }
+    rows = {key: rest for key, *rest in store.measures(candidate) if key in cells}
+    if not rows:
+        return None
+    order = [key for key in cells if key in rows]
+    # SQLite keeps NaN as NULL
+    table = np.array([[math.nan if v is None else v for v in rows[key]] for key in order])
+    lrs = np.array([cells[key][0] for key in order])
+    rates = tuple(_rate(float(lr), table[lrs == lr]) for lr in sorted(set(lrs.tolist())))
+    best = choose(rates)
+    chosen, keys = table[lrs == best], [key for key in order if cells[key][0] == best]
+    column = {name: chosen[:, i] for i, name in enumerate(MEASURES)}
+    train, validation, test = (Scores(column[f"{p}_score"], column[f"{p}_loss"]) for p in PARTS)
+    seeds = np.array([cells[key][1] for key in keys], dtype=np.int64)
+    return Group(
+        candidate,
+        rates,
+        best,
+        seeds,
+        train,
+        validation,
+        test,
+        seconds=column["seconds"],
+        epochs=column["epochs"],
+        best=column["best_epoch"],
+        diverged=column["diverged"].astype(bool),
+        keys=tuple(keys),
+        path=store.path,
+    )
+
+
+def _rate(lr: float, table: Array) -> Rate:
+    column = {name: table[:, i] for i, name in enumerate(MEASURES)}
+    score = float(column["validation_score"].mean())
+    loss = float(column["validation_loss"].mean())
+    return Rate(lr, len(table), score, loss, int(column["diverged"].sum()))
+
+
+def choose(rates: Sequence[Rate]) -> float:
+    """The rate of the best mean validation score; among equal ones that of the smaller loss.
+
+    >>> choose([Rate(0.1, 5, 0.9, 0.3, 0), Rate(1.0, 5, 0.9, 0.2, 0), Rate(9.0, 5, 0.5, 0.1, 0)])
+    1.0
+    """
+
+    def merit(rate: Rate) -> tuple[float, float]:
+        score, loss = rate.score, rate.loss
+        return (
+            score if math.isfinite(score) else -math.inf,
+            -loss if math.isfinite(loss) else -math.inf,
+        )
+
+    return max(rates, key=merit).lr
+
+
+def _frame(result: StudyResult, store: Store) -> pd.DataFrame:
+    import pandas as pd
+
+    frames = []
+    for group in result.groups:
+        keys = {
+            group.candidate.cell(lr, seed).key
+            for lr in result.record["rates"]
+            for seed in result.record["seeds"]
+        }
+        rows = (row[1:] for row in store.measures(group.candidate) if row[0] in keys)
+        frame = pd.DataFrame.from_records(list(rows), columns=list(MEASURES))
+        frame = frame.astype({"diverged": bool} | dict.fromkeys(_NUMBERS, float))
+        names = {"model": group.candidate.model, "activation": group.candidate.name}
+        for place, (name, value) in enumerate({**names, "spec": group.candidate.spec}.items()):
+            frame.insert(place, name, value)
+        frame["chosen"] = frame["lr"] == group.lr
+        # so that nobody chooses by them unawares
+        frame.loc[~frame["chosen"], ["test_loss", "test_score"]] = math.nan
+        frames.append(frame.sort_values(["lr", "seed"]))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+_NUMBERS = [name for name in MEASURES if name not in ("seed", "diverged", "epochs", "best_epoch")]

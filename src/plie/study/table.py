@@ -1,0 +1,143 @@
+"""What a study found, as a table for people and as files for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plie.errors import InputError
+from plie.store import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from plie.study.results import Group, StudyResult
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def table(found: StudyResult) -> Table:
+    """One row for each candidate, at its chosen learning rate."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    score = "accuracy" if found.is_classification else "R²"
+    titles = ["network"]
+    titles += [f"{score} in training"] * found.is_generated + [f"test {score}"]
+    titles += ["95 % interval", "n", "learning rate", "time each"]
+    shown = Table()
+    for i, title in enumerate(titles):
+        shown.add_column(title, justify="right" if i else "left")
+    for group in found.groups:
+        shown.add_row(*map(escape, _cells(found, group)))
+    return shown
+
+
+def _cells(found: StudyResult, group: Group) -> list[str]:
+    unit = found.is_classification
+    train = [_score(float(group.train.score.mean()), unit)] * found.is_generated
+    middle = group.interval()
+    test = _score(float(group.test.score.mean()), unit) if middle is None else ""
+    ends = ""
+    if middle is not None:
+        test = _score(middle.mean, unit)
+        if not math.isnan(middle.low):
+            factor, digits = (100, 1) if unit else (1, 3)
+            ends = f"{factor * middle.low:.{digits}f} to {factor * middle.high:.{digits}f}"
+    if group.diverged.all():
+        test = "diverged"
+    seconds = duration(float(group.seconds.mean()))
+    mark = " (edge)" if group.edge else ""
+    count = str(len(group.seeds))
+    return [group.label, *train, test, ends, count, f"{group.lr:g}{mark}", seconds]
+
+
+def _score(score: float, share: bool) -> str:
+    return f"{100 * score:.1f} %" if share else f"{score:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that fits it.
+
+    >>> duration(0.0042), duration(3.21), duration(0.00001)
+    ('4.2 ms', '3.2 s', '10 µs')
+    """
+    factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
+    value = seconds * factor
+    return f"{value:.{0 if value >= 10 else 1}f} {unit}"
+
+
+def export(frame: pd.DataFrame, path: Path) -> None:
+    """The networks as a ``.csv`` or ``.parquet`` file.
+
+    Raises:
+        InputError: another kind of file, or Parquet without pyarrow.
+        OSError: the file cannot be written.
+    """
+    kind = path.suffix.lower()
+    check_export(path)
+    if kind == ".csv":
+        write_atomically(path, lambda there: frame.to_csv(there, index=False))
+        return
+    if find_spec("pyarrow") is None:  # pandas says so in a paragraph
+        raise InputError("Parquet needs pyarrow: pip install 'plie[parquet]'")
+    write_atomically(path, lambda there: frame.to_parquet(there, index=False))
+
+
+def check_export(path: Path) -> None:
+    """Raises `InputError` for a kind of file there is no writer for."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"results are exported to {' or '.join(SUFFIXES)}, not '{path.name}'")
+
+
+def as_json(found: StudyResult) -> str:
+    """Every candidate with its scores, and the verdict; what is not finite is null."""
+    said = found.verdict()
+    text = {
+        "command": found.command,
+        "data": found.record["data"],
+        "split": found.record["split"],
+        "versions": found.record["versions"],
+        "networks": {"trained": found.done, "of": found.total},
+        "verdict": None if said is None else str(said),
+        "notes": found.notes(),
+        "candidates": [_record(group) for group in found.groups],
+    }
+    return json.dumps(_finite(text), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _record(group: Group) -> dict[str, Any]:
+    middle = group.interval()
+    return {
+        "label": group.label,
+        "spec": group.candidate.spec,
+        "settings": group.candidate.settings,
+        "lr": group.lr,
+        "edge": group.edge,
+        "rates": [vars(rate) for rate in group.rates],
+        "mean": None if middle is None else middle.mean,
+        "interval": None if middle is None else [middle.low, middle.high],
+        "seeds": group.seeds.tolist(),
+        "train": {"score": group.train.score.tolist(), "loss": group.train.loss.tolist()},
+        "validation": {
+            "score": group.validation.score.tolist(),
+            "loss": group.validation.loss.tolist(),
+        },
+        "test": {"score": group.test.score.tolist(), "loss": group.test.loss.tolist()},
+        "seconds": group.seconds.tolist(),
+        "diverged": group.diverged.tolist(),
+        "parameters": group.parameters,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Null for infinite and for not a number, which JSON lacks: other programs read this."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

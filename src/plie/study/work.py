@@ -1,0 +1,113 @@
+"""One job: networks made, trained and measured. A pure function of the job and the points."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from plie.many import Networks
+from plie.study.records import CellResult, Job, Measure, Points
+from plie.train import hits, losses, score_of
+
+if TYPE_CHECKING:
+    from plie.train import History
+
+Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+# Rows measured at once. Always as many, whatever the job: a row's last bit may depend on the
+# number of rows beside it, and a result must not depend on the job it was made in.
+ROWS = 2048
+
+
+def run_job(
+    job: Job, data: Points, progress: Callable[[float], None] | None = None
+) -> list[CellResult]:
+    """Train the job's networks and measure them.
+
+    The results are the same, to the last bit, however cells are divided into jobs.
+
+    Args:
+        job: what to train.
+        data: on what.
+        progress: called now and then with the share that is done.
+    """
+    candidate = job.candidate
+    seeds = [cell.seed for cell in job.cells]
+    many = Networks.seeded(seeds, **candidate.shape)
+    histories = many.fit(
+        *data.train,
+        candidate.recipe,
+        seeds=seeds,
+        lrs=[cell.lr for cell in job.cells],
+        validation=data.validation,
+        progress=progress,
+    )
+    train, validation, test = (_Measured(many, *points) for points in data)
+    values = _rows(many)
+    return [
+        CellResult(
+            cell,
+            train[i],
+            validation[i],
+            test[i],
+            history.seconds,
+            history.diverged or not math.isfinite(train[i].loss),
+            len(history.loss),
+            history.best,
+            _curves(history),
+            json.dumps([asdict(probe) for probe in history.probes]),
+            test.confusion(i),
+            values[i].tobytes(),
+        )
+        for i, (cell, history) in enumerate(zip(job.cells, histories, strict=True))
+    ]
+
+
+class _Measured:
+    """All networks on some points: loss and score of each, and its hits by class."""
+
+    def __init__(self, many: Networks, x: Tensor, y: Tensor) -> None:
+        self.y, self.outputs = y, many.shape.out_features
+        total = torch.zeros(len(many), dtype=torch.float64)
+        right, predicted = torch.zeros_like(total), []
+        for features, targets in zip(x.split(ROWS), y.split(ROWS), strict=True):
+            made = many.outputs(features)
+            total += vmap(losses, in_dims=(0, None))(made, targets).double().sum(dim=1)
+            if not y.is_floating_point():
+                right += vmap(hits, in_dims=(0, None))(made, targets).sum(dim=1)
+                predicted.append(made.argmax(dim=2))
+        self.loss, self.right = (total / len(y)).tolist(), (right / len(y)).tolist()
+        self.predicted = torch.cat(predicted, dim=1) if predicted else None
+
+    def __getitem__(self, i: int) -> Measure:
+        return Measure(self.loss[i], score_of(self.loss[i], self.right[i], self.y))
+
+    def confusion(self, i: int) -> bytes:
+        """int32 ``(k, k)``: how many points of each class were taken for which."""
+        if self.predicted is None:
+            return b""
+        k = self.outputs
+        counts = (self.y * k + self.predicted[i]).bincount(minlength=k * k)
+        return counts.int().numpy().tobytes()
+
+
+def _curves(history: History) -> bytes:
+    """float32 ``(4, epochs)``; NaN where there was no validation."""
+    rows = (history.loss, history.score, history.validation_loss, history.validation_score)
+    none = [np.nan] * len(history.loss)
+    return np.array([row or none for row in rows], dtype=np.float32).tobytes()
+
+
+def _rows(many: Networks) -> Array:
+    """Each network's parameters and buffers, flat."""
+    parts = [many.parameters, *(b.flatten(1).float() for b in many.buffers.values())]
+    rows: Array = torch.cat(parts, dim=1).numpy()
+    return rows
