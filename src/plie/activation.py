@@ -310,7 +310,7 @@ class Activation(Record):
                 raise InputError(f"{self.name} works on whole vectors and takes no out=")
             return self.vector(x, **self.values)
         if out is None:
-            result: Tensor = _operations().call(x, self._spec, "")
+            result: Tensor = (_computing or _operations()).call(x, self._spec, "")
             return result
         written: Tensor = _operations().write(x, out, self._spec, "")
         return written

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from plie.compiled.ops import apply, require_float
+from plie.compiled.ops import apply, call, require_float
 from plie.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class ActivationModule(Layer):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """f(input), elementwise; shape, dtype and device are kept."""
+        if not (self.learned or self._noisy_spec or self.inplace):
+            return call(input, self._spec, "")
         require_float(input)
         if not self.inplace:
             return self._value(input)

@@ -31,6 +31,7 @@ _modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
 _transforms = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: True)
 _keys = getattr(torch._C, "_dispatch_keys", None)
 _forward_mode = torch.autograd.forward_ad
+_grads = torch.is_grad_enabled
 
 
 def _plain_keys() -> frozenset[int]:
@@ -61,6 +62,13 @@ def is_plain(x: Tensor) -> bool:
     )
 
 
+def differentiable(x: Tensor, spec: str, variables: str) -> bool:
+    """Whether `few` or `quick` would serve ``x``, were it not for its gradient."""
+    if not isinstance(x, Tensor) or not x.requires_grad or not _grads():
+        return False
+    return x.dtype is _FLOAT and is_plain(x) and serves(x, spec, variables)
+
+
 def serves(x: Tensor, spec: str, variables: str) -> bool:
     """Whether the tables serve this formula and type."""
     library = native()
@@ -69,13 +77,46 @@ def serves(x: Tensor, spec: str, variables: str) -> bool:
     return x.dtype in SIXTEEN or compiled(spec, variables, x.numel()) is not None
 
 
+def few(x: Tensor, spec: str, variables: str) -> Tensor | None:
+    """`forward` by the shortest way: of few elements, into new memory, without a gradient.
+
+    At a thousand elements every check costs a twentieth of the whole, every call of a function
+    that makes it another. These ask what `is_plain` asks, at half the price: tensors of other
+    kinds have no address, and say so.
+
+    Returns:
+        The result; None where another way is to be taken.
+    """
+    kind, ready = type(x), _prepared.get((spec, variables))
+    if (
+        ready is None
+        or (kind is not Tensor and kind is not Parameter)
+        or x.dtype is not _FLOAT
+        or not x.is_cpu
+        or (x.requires_grad and _grads())
+        or _modes()
+        or _transforms() is not None
+        or _tracing()
+        or _forward_mode._current_level >= 0
+    ):
+        return None
+    try:
+        source, count = x.data_ptr(), x.numel()
+        if count > _FEW or not source or not x.is_contiguous() or x.is_neg():
+            return None
+    except RuntimeError:
+        return None
+    result = torch.empty_like(x)
+    status = ready[0](ready[2].pointer, source, result.data_ptr(), count)
+    if status:
+        _mend(status, x, result, spec, variables)
+    return result
+
+
 def quick(
     x: Tensor, spec: str, variables: str, out: Tensor | None = None, grad: Tensor | None = None
 ) -> Tensor | None:
-    """`forward` or `backward` by the shortest way, for plain float32 without a gradient.
-
-    At a thousand elements every check costs a twentieth of the whole. These ask what `is_plain`
-    asks, at half the price: tensors of other kinds have no address, and say so.
+    """`forward` or `backward` of ordinary tensors without a gradient.
 
     Returns:
         The result; None where the careful way is to be taken.
@@ -173,7 +214,7 @@ def forward(x: Tensor, spec: str, variables: str, out: Tensor | None = None) -> 
     result = like(x) if out is None else out
     source, target = aligned(apart(x, out, spec, variables), result)
     threads = torch.get_num_threads()
-    if x.dtype is torch.float32:
+    if x.dtype is _FLOAT:
         table = compiled(spec, variables, x.numel())
         assert table is not None
         status = library.run(
@@ -197,7 +238,7 @@ def backward(
     source, target = aligned(apart(x, out, spec, variables), result)
     flow = in_order(apart(grad, out, spec, variables), source)
     threads = torch.get_num_threads()
-    if x.dtype is torch.float32:
+    if x.dtype is _FLOAT:
         table = compiled(spec, variables, x.numel())
         assert table is not None
         status = library.run(

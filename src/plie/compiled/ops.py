@@ -7,7 +7,7 @@ variable, to any order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -101,12 +101,18 @@ def evaluate(
 
 
 _is_compiling = torch.compiler.is_compiling
+# Cheaper to ask, and enough where tensors that are traced otherwise are known by their type.
+_is_tracing = torch.compiler.is_dynamo_compiling
 
 
 def call(x: Tensor, spec: str, variables: str) -> Tensor:
     """The function of a formula's spec: the shortest way where there is one."""
-    if not _is_compiling():
-        y = cpu.quick(x, spec, variables)
+    if not _is_tracing():
+        y = cpu.few(x, spec, variables)
+        if y is None:
+            if cpu.differentiable(x, spec, variables):
+                return _apply_plain(x, spec, variables)
+            y = cpu.quick(x, spec, variables)
         if y is not None:
             return y
     require_float(x)
@@ -135,7 +141,7 @@ def apply(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Te
         return _operator(x, list(learned), spec, variables)  # type: ignore[no-any-return]
     if not learned and _quickly(x, spec, variables):
         if x.requires_grad and torch.is_grad_enabled():
-            return _Plain.apply(x, spec, variables)  # type: ignore[no-any-return,no-untyped-call]
+            return _apply_plain(x, spec, variables)
         return _evaluate(x, (), spec, variables)
     if learned and cpu.is_plain(x) and all(map(cpu.is_plain, learned)):
         ready = on_tables.ready(x, learned, spec, variables)
@@ -237,7 +243,7 @@ def _gradients(ctx: Any, grad: Tensor, needed: Sequence[bool]) -> list[Tensor | 
 
 def _product(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
     """``grad`` times a derivative, in one pass unless that itself is to be differentiated."""
-    if not _is_compiling():
+    if not _is_tracing():
         if not torch.is_grad_enabled():
             y = cpu.quick(x, spec, variables, None, grad)
             if y is not None:
@@ -306,7 +312,9 @@ class _Plain(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, spec: str, variables: str) -> Tensor:
         ctx.save_for_backward(x)
         ctx.formula = spec, variables
-        y = cpu.quick(x, spec, variables)
+        y = cpu.few(x, spec, variables)
+        if y is None:
+            y = cpu.quick(x, spec, variables)
         return _evaluate(x, (), spec, variables) if y is None else y
 
     @staticmethod
@@ -314,6 +322,10 @@ class _Plain(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         spec, variables = ctx.formula
         return _product(grad, x, spec, f"{variables} x".strip()), None, None
+
+
+# Past what `Function.apply` does for transforms, of which plain tensors have none.
+_apply_plain: Callable[..., Tensor] = super(torch.autograd.Function, _Plain).apply
 
 
 class _Learned(torch.autograd.Function):

@@ -214,7 +214,8 @@ def _settle(
     other = torch.nextafter(y, outward)
     # An infinite result stands for the next power of two.
     infinite = 2.0 ** math.frexp(torch.finfo(y.dtype).max)[1]
-    middle = sum(t.double().clamp(-infinite, infinite) for t in (y, other)) / 2
+    near, beside = (t.double().clamp(-infinite, infinite) for t in (y, other))
+    middle = (near + beside) / 2
     for i in ((wide - middle).abs() <= _DOUBTFUL * middle.abs()).nonzero().flatten().tolist():
         true = reference(formula, x[i].item(), _DIGITS, order)
         beyond = (true - middle[i].item()) / middle[i].item()
