@@ -6,7 +6,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <type_traits>
 
 #include "entry.h"
 #include "kernel.h"
@@ -14,50 +14,59 @@
 namespace plie {
 namespace {
 
-constexpr int kRows = 4;     // of a block of results kept in registers
-constexpr int kColumns = 2;  // registers wide
+constexpr int kRows = 4;  // of a block of results kept in registers
+// Registers that such a block is wide: with few rows more of them, so that enough sums are under
+// way at once.
+constexpr int columns_of(int rows) { return rows > 2 ? 2 : rows > 1 ? 3 : 4; }
 
-// c = bias + a b: a is (m, k), its element (i, j) at a[i * by_row + j * by_column].
-template <class V, int M, int N>
-inline void product_block(const float* a, int64_t by_row, int64_t by_column, const float* bias,
-                          const float* b, float* c, int64_t inner, int64_t width) {
+// end(i, at, sum) takes the results of row i from point `at` on, of c = bias + a b: a is (m, k),
+// its element (i, j) at a[i * by_row + j * by_column].
+template <class V, int M, int N, class End>
+inline __attribute__((always_inline)) void product_block(
+    const float* a, int64_t by_row, int64_t by_column, const float* bias, const float* b,
+    int64_t at, int64_t inner, int64_t width, const End& end) {
   typename V::F sum[M][N];
   for (int i = 0; i < M; ++i)
     for (int n = 0; n < N; ++n) sum[i][n] = V::all(bias ? bias[i] : 0.0f);
   for (int64_t j = 0; j < inner; ++j) {
     typename V::F row[N];
-    for (int n = 0; n < N; ++n) row[n] = V::load(b + j * width + n * V::W);
+    for (int n = 0; n < N; ++n) row[n] = V::load(b + j * width + at + n * V::W);
     for (int i = 0; i < M; ++i) {
       const auto factor = V::all(a[i * by_row + j * by_column]);
       for (int n = 0; n < N; ++n) sum[i][n] = V::fma(factor, row[n], sum[i][n]);
     }
   }
   for (int i = 0; i < M; ++i)
-    for (int n = 0; n < N; ++n) V::store(c + i * width + n * V::W, sum[i][n]);
+    for (int n = 0; n < N; ++n) end(i * width + at + n * V::W, sum[i][n]);
 }
 
-template <class V, int M>
+template <class V, int M, class End>
 inline void product_rows(const float* a, int64_t by_row, int64_t by_column, const float* bias,
-                         const float* b, float* c, int64_t inner, int64_t width) {
+                         const float* b, int64_t inner, int64_t width, const End& end) {
+  constexpr int N = columns_of(M);
   int64_t at = 0;
-  for (; at + kColumns * V::W <= width; at += kColumns * V::W)
-    product_block<V, M, kColumns>(a, by_row, by_column, bias, b + at, c + at, inner, width);
+  for (; at + N * V::W <= width; at += N * V::W)
+    product_block<V, M, N>(a, by_row, by_column, bias, b, at, inner, width, end);
   for (; at < width; at += V::W)
-    product_block<V, M, 1>(a, by_row, by_column, bias, b + at, c + at, inner, width);
+    product_block<V, M, 1>(a, by_row, by_column, bias, b, at, inner, width, end);
 }
 
-template <class V>
+template <class V, class End>
 void product(const float* a, int64_t by_row, int64_t by_column, const float* bias, const float* b,
-             float* c, int64_t rows, int64_t inner, int64_t width) {
-  int64_t i = 0;
-  const auto next = [&](auto run) {
-    run(a + i * by_row, by_row, by_column, bias ? bias + i : nullptr, b, c + i * width, inner,
-        width);
-  };
-  for (; i + kRows <= rows; i += kRows) next(product_rows<V, kRows>);
-  if (rows - i == 3) next(product_rows<V, 3>);
-  if (rows - i == 2) next(product_rows<V, 2>);
-  if (rows - i == 1) next(product_rows<V, 1>);
+             int64_t rows, int64_t inner, int64_t width, const End& end) {
+  for (int64_t i = 0; i < rows;) {
+    const auto next = [&](auto count) {
+      product_rows<V, decltype(count)::value>(
+          a + i * by_row, by_row, by_column, bias ? bias + i : nullptr, b, inner, width,
+          [&](int64_t at, auto sum) { end(i * width + at, sum); });
+      i += count;
+    };
+    const int64_t left = rows - i;
+    if (left >= kRows) next(std::integral_constant<int, kRows>());
+    else if (left == 3) next(std::integral_constant<int, 3>());
+    else if (left == 2) next(std::integral_constant<int, 2>());
+    else next(std::integral_constant<int, 1>());
+  }
 }
 
 // weight (m, n) += a b^T over the points, and bias (m) += the sums of a's rows.
@@ -87,25 +96,52 @@ inline void dots_block(const float* a, const float* b, float* weight, int64_t by
 template <class V, int M>
 inline void dots_rows(const float* a, const float* b, float* weight, float* bias, int64_t columns,
                       int64_t width) {
+  constexpr int N = columns_of(M);
   int64_t j = 0;
-  for (; j + kColumns <= columns; j += kColumns)
-    dots_block<V, M, kColumns>(a, b + j * width, weight + j, columns, j ? nullptr : bias, width);
-  if (j < columns)
+  for (; j + N <= columns; j += N)
+    dots_block<V, M, N>(a, b + j * width, weight + j, columns, j ? nullptr : bias, width);
+  for (; j < columns; ++j)
     dots_block<V, M, 1>(a, b + j * width, weight + j, columns, j ? nullptr : bias, width);
 }
 
 template <class V>
 void dots(const float* a, const float* b, float* weight, float* bias, int64_t rows,
           int64_t columns, int64_t width) {
-  int64_t i = 0;
-  const auto next = [&](auto run) {
-    run(a + i * width, b, weight + i * columns, bias + i, columns, width);
-  };
-  for (; i + kRows <= rows; i += kRows) next(dots_rows<V, kRows>);
-  if (rows - i == 3) next(dots_rows<V, 3>);
-  if (rows - i == 2) next(dots_rows<V, 2>);
-  if (rows - i == 1) next(dots_rows<V, 1>);
+  for (int64_t i = 0; i < rows;) {
+    const auto next = [&](auto count) {
+      dots_rows<V, decltype(count)::value>(a + i * width, b, weight + i * columns, bias + i,
+                                           columns, width);
+      i += count;
+    };
+    const int64_t left = rows - i;
+    if (left >= kRows) next(std::integral_constant<int, kRows>());
+    else if (left == 3) next(std::integral_constant<int, 3>());
+    else if (left == 2) next(std::integral_constant<int, 2>());
+    else next(std::integral_constant<int, 1>());
+  }
 }
+
+// A function of two lines that meet in 0, as ReLU, and its slope: chosen while their arguments are
+// still in registers. At an infinite or missing argument it is NaN.
+template <class V>
+struct Hinge {
+  typename V::F border, left, right;
+  bool is_one = false;
+
+  explicit Hinge(const Bend& bend) {
+    if (!bend.value || !bend.slope) return;
+    const Table &f = *bend.value, &df = *bend.slope;
+    constexpr float least = 1.4e-45f;  // the slope at 0 may belong to the left
+    is_one = f.few == 2 && df.few == 2 && f.few_degree == 1 && df.few_degree == 1 &&
+             f.tree[4] == 0 && df.tree[4] >= 0 && df.tree[4] <= least;
+    for (int i = 0; i < 2 && is_one; ++i)
+      is_one = f.centre[i] == 0 && f.coef[0][i] == 0 && df.coef[1][i] == 0 &&
+               df.coef[0][i] == f.coef[1][i];
+    border = V::all(df.tree[4]), left = V::all(df.coef[0][0]), right = V::all(df.coef[0][1]);
+  }
+  typename V::F slope(typename V::F x) const { return V::where_less(x, border, left, right); }
+  typename V::F operator()(typename V::F x) const { return V::mul(slope(x), x); }
+};
 
 // A perceptron in training.
 template <class V>
@@ -182,9 +218,7 @@ class Member {
     std::fill(slope, slope + c.parameters, 0.0f);
     const double each = 1 / std::max(mass, kTiny);
     for (int64_t at = begin; at < begin + n; at += c.tile) {
-      float* before = room;
       pass(c.train, at, std::min(c.tile, begin + n - at), order, each, sums, true);
-      room = before;
     }
     ++state[kSteps];
     if (c.optimizer == kSgd)
@@ -196,9 +230,7 @@ class Member {
   void measure(const Points& points, double* curve) {
     double sums[kSums] = {};
     for (int64_t at = 0; at < points.rows; at += c.tile) {
-      float* before = room;
       pass(points, at, std::min(c.tile, points.rows - at), nullptr, 0, sums, false);
-      room = before;
     }
     curve[0] = sums[kLossSum] / sums[kMassSum], curve[1] = sums[kRightSum] / sums[kMassSum];
   }
@@ -215,6 +247,20 @@ class Member {
   // Forward on one tile, its loss, and, to learn, backward.
   void pass(const Points& points, int64_t at, int64_t n, const int32_t* order, double each,
             double* sums, bool learns) {
+    float* before = room;
+    double found[kSums] = {};
+    pass(points, at, n, order, each, found, learns, false);
+    room = before;
+    if (!std::isfinite(found[kLossSum])) {  // hinges leave infinities to the tables
+      std::fill(found, found + kSums, 0.0);
+      pass(points, at, n, order, each, found, learns, true);
+      room = before;
+    }
+    for (int i = 0; i < kSums; ++i) sums[i] += found[i];
+  }
+
+  void pass(const Points& points, int64_t at, int64_t n, const int32_t* order, double each,
+            double* sums, bool learns, bool careful) {
     const int64_t width = (n + 15) / 16 * 16;
     const float *into[kMaxLayers], *out = nullptr;  // what comes into each layer
     float* before[kMaxLayers];                      // what goes into each activation
@@ -222,17 +268,32 @@ class Member {
     for (int64_t l = 0; l < c.layers; ++l) {
       const int64_t units = c.sizes[l + 1];
       float* made = take(units * width);
-      product<V>(weight(l), c.sizes[l], 1, bias(l), into[l], made, units, c.sizes[l], width);
       out = made;
-      if (l + 1 == c.layers) break;
+      const auto multiply = [&](const auto& end) {
+        product<V>(weight(l), c.sizes[l], 1, bias(l), into[l], units, c.sizes[l], width, end);
+      };
+      const auto keep = [&](int64_t at, auto sum) { V::store(made + at, sum); };
+      if (l + 1 == c.layers) {
+        multiply(keep);
+        break;
+      }
       before[l] = made;
       float* bent = take(units * width);
-      bend(l, made, bent, units * width);
       into[l + 1] = bent;
+      if (const Hinge<V> hinge(c.bends[l]); hinge.is_one && !careful) {
+        multiply([&](int64_t at, auto sum) {
+          V::store(made + at, sum);
+          V::store(bent + at, hinge(sum));
+        });
+        continue;
+      }
+      multiply(keep);
+      bend(l, made, bent, units * width);
     }
     float* flow = take(std::max<int64_t>(outputs, 2) * width);
     loss(points, at, n, order, each, out, flow, width, sums);
-    if (learns) backward(into, before, flow, width);
+    if (learns && (careful || std::isfinite(sums[kLossSum])))
+      backward(into, before, flow, width, careful);
   }
 
   const float* gather(const Points& points, const int32_t* rows, int64_t n, int64_t width) {
@@ -245,15 +306,26 @@ class Member {
     return tile;
   }
 
-  void backward(const float* const* into, float* const* before, float* flow, int64_t width) {
+  void backward(const float* const* into, float* const* before, float* flow, int64_t width,
+                bool careful) {
     for (int64_t l = c.layers - 1;; --l) {
       const int64_t units = c.sizes[l + 1], inputs = c.sizes[l];
       float* to = slope + first[l];
       dots<V>(flow, into[l], to, to + inputs * units, units, inputs, width);
       if (l == 0) return;
       float *back = take(inputs * width), *next = take(inputs * width);
-      product<V>(weight(l), 1, inputs, nullptr, flow, back, inputs, units, width);
-      unbend(l - 1, before[l - 1], back, next, inputs * width);
+      const auto multiply = [&](const auto& end) {
+        product<V>(weight(l), 1, inputs, nullptr, flow, inputs, units, width, end);
+      };
+      const float* x = before[l - 1];
+      if (const Hinge<V> hinge(c.bends[l - 1]); hinge.is_one && !careful) {
+        multiply([&](int64_t at, auto sum) {
+          V::store(next + at, V::mul(sum, hinge.slope(V::load(x + at))));
+        });
+      } else {
+        multiply([&](int64_t at, auto sum) { V::store(back + at, sum); });
+        unbend(l - 1, x, back, next, inputs * width);
+      }
       flow = next;
     }
   }
@@ -315,82 +387,105 @@ class Member {
   // Adds up loss, right answers and weight, and leaves in `flow` the slope by each output.
   void loss(const Points& points, int64_t at, int64_t n, const int32_t* order, double each,
             const float* out, float* flow, int64_t width, double* sums) {
+    int32_t row[kMaxTile];
     float share[kMaxTile];
     for (int64_t i = 0; i < width; ++i) {
-      const int64_t row = order ? order[at + std::min(i, n - 1)] : at + std::min(i, n - 1);
-      share[i] = i < n ? (points.weight ? points.weight[row] : 1.0f) : 0.0f;
-      sums[kMassSum] += share[i];
+      const int64_t point = at + std::min(i, n - 1);
+      row[i] = order ? order[point] : static_cast<int32_t>(point);
+      share[i] = i < n ? 1.0f : 0.0f;
     }
+    if (points.weight)
+      for (int64_t i = 0; i < n; ++i) share[i] = points.weight[row[i]];
+    sums[kMassSum] += total(width, [&](int64_t i) { return share[i]; });
     if (c.loss == kSquares)
-      squares(points, at, n, order, each, share, out, flow, width, sums);
+      squares(points, row, share, static_cast<float>(each), out, flow, width, sums);
     else
-      entropy(points, at, n, order, each, share, out, flow, width, sums);
+      entropy(points, row, share, static_cast<float>(each), out, flow, width, sums);
   }
 
-  void squares(const Points& points, int64_t at, int64_t n, const int32_t* order, double each,
-               const float* share, const float* out, float* flow, int64_t width, double* sums) {
-    const float factor = static_cast<float>(2 * each / outputs);
-    double total = 0;
-    for (int64_t k = 0; k < outputs; ++k)
-      for (int64_t i = 0; i < width; ++i) {
-        const int64_t row = order ? order[at + std::min(i, n - 1)] : at + std::min(i, n - 1);
-        const float off = out[k * width + i] - points.targets[row * outputs + k];
-        flow[k * width + i] = off * (factor * share[i]);
-        if (i < n) total += static_cast<double>(off) * off * share[i];
-      }
-    sums[kLossSum] += total / outputs;
+  // The sum of a term for each point, in lanes, so that a compiler makes vectors of it.
+  template <class Term>
+  static double total(int64_t width, const Term& term) {
+    double lanes[16] = {}, sum = 0;
+    for (int64_t i = 0; i < width; i += 16)
+      for (int64_t j = 0; j < 16; ++j) lanes[j] += term(i + j);
+    for (double lane : lanes) sum += lane;
+    return sum;
+  }
+
+  void squares(const Points& points, const int32_t* row, const float* share, float each,
+               const float* out, float* flow, int64_t width, double* sums) {
+    for (int64_t k = 0; k < outputs; ++k) {
+      const float* made = out + k * width;
+      float* slope = flow + k * width;
+      for (int64_t i = 0; i < width; ++i)
+        slope[i] = made[i] - points.targets[static_cast<int64_t>(row[i]) * outputs + k];
+      sums[kLossSum] += total(width, [&](int64_t i) {
+        return static_cast<double>(slope[i]) * slope[i] * share[i] / outputs;
+      });
+      for (int64_t i = 0; i < width; ++i) slope[i] *= 2 * each * share[i] / outputs;
+    }
   }
 
   // A single logit is the second of two, the first being 0.
-  void entropy(const Points& points, int64_t at, int64_t n, const int32_t* order, double each,
-               const float* share, const float* out, float* flow, int64_t width, double* sums) {
+  void entropy(const Points& points, const int32_t* row, const float* share, float each,
+               const float* out, float* flow, int64_t width, double* sums) {
     const bool single = c.loss == kSingle;
-    const int64_t classes = single ? 2 : outputs;
-    float top[kMaxTile], sum[kMaxTile];
+    const auto classes = static_cast<int32_t>(single ? 2 : outputs);
+    float top[kMaxTile], sum[kMaxTile], own[kMaxTile], factor[kMaxTile];
     int32_t best[kMaxTile], label[kMaxTile];
-    float* logits = take(2 * width);
     if (single) {
+      float* logits = take(2 * width);
       std::fill(logits, logits + width, 0.0f);
       std::copy(out, out + width, logits + width);
       out = logits;
     }
-    for (int64_t i = 0; i < width; ++i) top[i] = out[i], best[i] = 0;
-    for (int32_t k = 1; k < classes; ++k)
+    for (int64_t i = 0; i < width; ++i) label[i] = points.labels[row[i]];
+    for (int64_t i = 0; i < width; ++i) top[i] = out[i], own[i] = out[i], best[i] = 0;
+    for (int32_t k = 1; k < classes; ++k) {
+      const float* logit = out + k * width;
       for (int64_t i = 0; i < width; ++i) {
-        const float logit = out[k * width + i];
-        best[i] = logit > top[i] ? k : best[i];
-        top[i] = logit > top[i] ? logit : top[i];
+        own[i] = label[i] == k ? logit[i] : own[i];
+        best[i] = logit[i] > top[i] ? k : best[i];
+        top[i] = logit[i] > top[i] ? logit[i] : top[i];
       }
-    for (int64_t k = 0; k < classes; ++k)
+    }
+    for (int32_t k = 0; k < classes; ++k)
       for (int64_t i = 0; i < width; ++i) flow[k * width + i] = out[k * width + i] - top[i];
     choose<V>(*c.exponential, false)(*c.exponential, flow, nullptr, flow, classes * width, false);
     std::fill(sum, sum + width, 0.0f);
-    for (int64_t k = 0; k < classes; ++k)
+    for (int32_t k = 0; k < classes; ++k)
       for (int64_t i = 0; i < width; ++i) sum[i] += flow[k * width + i];
-    for (int64_t i = 0; i < n; ++i) label[i] = points.labels[order ? order[at + i] : at + i];
-    if (each > 0) {
-      float factor[kMaxTile];
-      for (int64_t i = 0; i < width; ++i) factor[i] = share[i] * static_cast<float>(each);
-      for (int64_t k = 0; k < classes; ++k)
-        for (int64_t i = 0; i < width; ++i) flow[k * width + i] *= factor[i] / sum[i];
-      for (int64_t i = 0; i < n; ++i) flow[label[i] * width + i] -= factor[i];
+    for (int64_t i = 0; i < width; ++i) factor[i] = best[i] == label[i] ? share[i] : 0.0f;
+    sums[kRightSum] += total(width, [&](int64_t i) { return factor[i]; });
+    sums[kLossSum] += total(width, [&](int64_t i) {
+      return share[i] * (static_cast<double>(top[i]) - own[i]);
+    });
+    sums[kLossSum] += logarithms(sum, share, width, points.weight != nullptr);
+    for (int64_t i = 0; i < width; ++i) factor[i] = share[i] * each;
+    for (int64_t i = 0; i < width; ++i) sum[i] = factor[i] / sum[i];
+    for (int32_t k = 0; k < classes; ++k) {
+      float* slope = flow + k * width;
+      for (int64_t i = 0; i < width; ++i)
+        slope[i] = slope[i] * sum[i] - (label[i] == k ? factor[i] : 0.0f);
     }
-    double total = 0, right = 0, whole = 1;
-    for (int64_t i = 0; i < n; ++i) {
-      const double surplus = static_cast<double>(top[i]) - out[label[i] * width + i];
-      right += best[i] == label[i] ? share[i] : 0.0f;
-      if (points.weight) {
-        total += share[i] * (std::log(sum[i]) + surplus);
-        continue;
-      }
-      // One logarithm for many points: sums lie between 1 and the number of classes.
-      total += surplus;
-      whole *= sum[i];
-      if (!(whole < 1e200)) total += std::log(whole), whole = 1;
-    }
-    sums[kLossSum] += total + std::log(whole);
-    sums[kRightSum] += right;
     if (single) std::copy(flow + width, flow + 2 * width, flow);
+  }
+
+  // The sum of share * log(sum). Without weights one logarithm does for many points: their sums,
+  // from 1 to the number of classes, are multiplied.
+  static double logarithms(const float* sum, const float* share, int64_t width, bool weighted) {
+    double found = 0, whole[16];
+    if (weighted) {
+      for (int64_t i = 0; i < width; ++i)
+        if (share[i] != 0) found += share[i] * std::log(static_cast<double>(sum[i]));
+      return found;
+    }
+    std::fill(whole, whole + 16, 1.0);
+    for (int64_t i = 0; i < width; i += 16)  // at most eight, so that a double holds the product
+      for (int64_t j = 0; j < 16; ++j) whole[j] *= share[i + j] != 0 ? sum[i + j] : 1.0f;
+    for (double each : whole) found += std::log(each);
+    return found;
   }
 
   // Torch's SGD: the first step's momentum is the gradient itself.
