@@ -1,4 +1,4 @@
-// Many perceptrons of one shape to be trained, as plie/compiled/engine.py lays them out.
+// Many perceptrons of one shape to be trained, as plie/engine.py lays them out.
 #pragma once
 #include <cstdint>
 

@@ -5,7 +5,7 @@
 
 namespace plie {
 
-// The operations, in the order of OPERATIONS in plie/compiled/engine.py.
+// The operations, in the order of OPERATIONS in plie/engine.py.
 enum Operation : int32_t {
   kInput, kConst, kAdd, kMul, kDiv, kPower, kSelect,
   kExp, kExpm1, kLog, kLog1p, kSqrt, kCbrt, kAbs, kSign, kFloor, kSin, kCos, kTan, kBessel,

@@ -82,3 +82,30 @@ def test_seeded_networks_are_those_of_torch(init, norm):
             many[i].state_dict().items(), model.state_dict().values(), strict=True
         ):
             assert torch.equal(mine, other), name
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_probes_look_into_the_network_as_it_is(way):
+    """Gradient, dead and saturated units from the definitions, at the epochs asked for."""
+    x, y = points(53, 3, 2)
+    seeds, how = [1, 5], Recipe(epochs=4, lr=0.5, batch_size=16)
+    many = Networks.seeded(seeds, 3, [20, 10], 2, "relu")
+    histories = many.fit(x, y, how, seeds=seeds, probes=[0, 3], way=way)
+    for seed, history in zip(seeds, histories, strict=True):
+        assert [look.epoch for look in history.probes] == [0, 3]
+        torch.manual_seed(seed)
+        model = MLP(3, [20, 10], 2, "relu")
+        for look, epochs in zip(history.probes, (0, 3), strict=True):
+            if epochs:
+                fit(model, x, y, replace(how, epochs=epochs), seed=seed)
+            model.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+            norms = [layer.weight.grad.norm().item() for layer in linear]
+            assert look.gradient == pytest.approx(norms, rel=1e-3)
+            first = linear[0](x)
+            second = linear[1](first.relu())
+            dead = [float((z <= 0).all(dim=0).float().mean()) for z in (first, second)]
+            assert look.dead == pytest.approx(dead)
+            flat = [float((z <= 0).float().mean()) for z in (first, second)]
+            assert look.saturated == pytest.approx(flat, abs=0.005)

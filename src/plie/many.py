@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plie import stacked
-from plie.compiled import engine
+from plie import engine, stacked
 from plie.errors import InputError, unknown
 from plie.models import MLP
+from plie.probe import Probe, probe
 from plie.recipe import Recipe
 from plie.train import History, Points, check_seed, fit
 
+MOST_POINTS = 256  # that a probe looks at
 WAYS = ("auto", "native", "stacked", "loop")
 
 Progress = Callable[[float], None]
@@ -157,6 +158,7 @@ class Networks:
         lrs: Sequence[float] | None = None,
         weight: Tensor | None = None,
         validation: Points | None = None,
+        probes: Sequence[int] = (),
         progress: Progress | None = None,
         way: str = "auto",
         **settings: Any,
@@ -171,6 +173,8 @@ class Networks:
             lrs: each member's learning rate, in place of the recipe's.
             weight: of each point in its batch's mean loss, ``(n,)``.
             validation: features and classes or targets, measured after each epoch.
+            probes: after how many epochs to look into the networks, 0 for before the first; at
+                some of the training points.
             progress: called now and then with the share that is done.
             way: ``"native"``, ``"stacked"``, ``"loop"``, or ``"auto"`` for the fastest that
                 serves these networks.
@@ -198,6 +202,7 @@ class Networks:
             tuple([recipe.rate] * len(self) if lrs is None else lrs),
             weight,
             validation,
+            frozenset(probes),
         )
         job.check()
         chosen = job.choose(way)
@@ -219,6 +224,12 @@ class Job:
     lrs: tuple[float, ...]
     weight: Tensor | None
     validation: Points | None
+    probes: frozenset[int]
+
+    def look(self, networks: Networks, epoch: int) -> list[Probe]:
+        """Look into networks in training, at points spread over those they are trained on."""
+        step = -(-len(self.y) // MOST_POINTS)
+        return probe(networks, self.x[::step], self.y[::step], epoch)
 
     def check(self) -> None:
         """Raises `InputError` for what no way could train."""
@@ -256,6 +267,13 @@ def _run_loop(job: Job, progress: Progress) -> list[History]:
 
 def _alone(job: Job, i: int, seed: int, lr: float) -> History:
     model = job.networks[i]
+    probes: list[Probe] = []
+
+    def look(epoch: int, _: float = 0.0) -> None:
+        if epoch in job.probes:
+            probes.extend(job.look(Networks.of([model]), epoch))
+
+    look(0)
     history = fit(
         model,
         job.x,
@@ -264,13 +282,14 @@ def _alone(job: Job, i: int, seed: int, lr: float) -> History:
         seed=seed,
         weight=job.weight,
         validation=job.validation,
+        progress=look,
     )
     with torch.no_grad():
         for values, parameter in zip(job.networks.views, model.parameters(), strict=True):
             values[i] = parameter
         for name, buffer in model.named_buffers():
             job.networks.buffers[name][i] = buffer
-    return history
+    return replace(history, probes=tuple(probes))
 
 
 def _run_native(job: Job, progress: Progress) -> list[History]:

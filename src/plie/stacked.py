@@ -16,6 +16,7 @@ from plie.train import TINY, History, hits, losses, score_of
 if TYPE_CHECKING:
     from plie.many import Job, Networks
     from plie.models import MLP
+    from plie.probe import Probe
     from plie.recipe import Recipe
 
 State = dict[str, Tensor]
@@ -75,11 +76,14 @@ class _Stack:
         self.optimizer = _Optimizer(self.recipe, self.networks.parameters)
         self.curves: list[tuple[Tensor, Tensor]] = []
         self.seen: list[tuple[Tensor, Tensor]] = []
+        self.probes: list[list[Probe]] = []
 
     def train(self, progress: Callable[[float], None]) -> list[History]:
         best = _Best(self.networks, self.recipe.patience)
+        self.look(0)
         for epoch, factor in enumerate(self.recipe.factors):
             self.curves.append(self.epoch(self.lrs * factor))
+            self.look(epoch + 1)
             if self.job.validation is not None:
                 self.seen.append(self.measure(*self.job.validation))
             progress((epoch + 1) / self.recipe.epochs)
@@ -87,6 +91,10 @@ class _Stack:
                 break
         best.restore()
         return [self.history(i, best) for i in range(len(self.seeds))]
+
+    def look(self, epoch: int) -> None:
+        if epoch in self.job.probes:
+            self.probes.append(self.job.look(self.networks, epoch))
 
     def epoch(self, rates: Tensor) -> tuple[Tensor, Tensor]:
         """One pass: each member's mean loss and share of right answers."""
@@ -139,6 +147,7 @@ class _Stack:
             validation_loss=after[0],
             validation_score=after[1],
             best=int(best.epoch[i]) if best.patience else last,
+            probes=tuple(look[i] for look in self.probes if look[i].epoch <= last + 1),
         )
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,10 @@ from torch.nn import functional
 
 from plie.errors import InputError
 from plie.models import evaluating
-from plie.probe import Probe
 from plie.recipe import Recipe
+
+if TYPE_CHECKING:
+    from plie.probe import Probe
 
 Progress = Callable[[int, float], None]
 Points = tuple[Tensor, Tensor]
@@ -181,10 +183,9 @@ def fit(
             if seen and best.is_over(epoch, seen[-1][0]):
                 break
     best.restore()
-    after = {"validation_loss": _column(seen, 0), "validation_score": _column(seen, 1)}
-    last = len(rows) - 1 if recipe.patience is None else best.epoch
     seconds = time.perf_counter() - start
-    return History(_column(rows, 0), _column(rows, 1), seconds, **after, best=last)
+    last = len(rows) - 1 if recipe.patience is None else best.epoch
+    return History(*_columns(rows), seconds, *_columns(seen), best=last)
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
@@ -222,8 +223,8 @@ class _Best:
             self.model.load_state_dict(self.state)
 
 
-def _column(rows: list[tuple[float, float]], i: int) -> tuple[float, ...]:
-    return tuple(row[i] for row in rows)
+def _columns(rows: list[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(row[0] for row in rows), tuple(row[1] for row in rows)
 
 
 def check_seed(seed: int) -> None:

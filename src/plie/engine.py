@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from plie.train import History, score_of
 if TYPE_CHECKING:
     from plie.activation import Activation
     from plie.many import Job, Networks
+    from plie.probe import Probe
 
 # In the order of native/program.h.
 OPERATIONS = (
@@ -36,7 +37,7 @@ TILE = 128  # points at once
 MOST_LAYERS, MOST_LEARNED = 256, 32
 _LANES = 16  # the widest register
 _BLOCK = 256  # numbers that a program takes at once
-_CALL = 4e9  # multiplications in one call: some tenths of a second, so that Ctrl-C is heard
+_CALL = 2e10  # multiplications in one call: some tenths of a second, so that Ctrl-C is heard
 _BY_FORMULA = 20  # times what a table costs
 
 _OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2}
@@ -51,8 +52,12 @@ def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
 
 
 class _Step(ctypes.Structure):
-    _fields_ = (("operation", ctypes.c_int32), ("at", ctypes.c_int32 * 4), ("unused", ctypes.c_int32),
-                ("number", _number))  # fmt: skip
+    _fields_ = (
+        ("operation", ctypes.c_int32),
+        ("at", ctypes.c_int32 * 4),
+        ("unused", ctypes.c_int32),
+        ("number", _number),
+    )
 
 
 class _Program(ctypes.Structure):
@@ -193,7 +198,7 @@ class _Plan:
     def _room(self) -> int:
         """Floats for one thread: the slopes, and what a tile leaves and needs in both passes."""
         parameters = sum((a + 1) * b for a, b in pairwise(self.sizes))
-        learned = sum(bend.packed.learned for bend in self.bends)
+        learned = sum(int(bend.packed.learned) for bend in self.bends)
         rows = self.sizes[0] + 4 * sum(self.sizes[1:-1]) + 2 * self.sizes[-1] + 8
         return parameters + learned + rows * self.tile + _LANES * (4 * len(self.sizes) + 4)
 
@@ -245,11 +250,13 @@ class _Group:
         self.best_loss = torch.full((len(self.seeds),), math.inf, dtype=torch.float64)
         self.state = torch.zeros(len(self.seeds), 4, dtype=torch.int64)
         self.curves: list[Tensor] = []
-        self.probes: list[Sequence[Any]] = []
+        self.probes: list[list[Probe]] = []
 
     def train(self, progress: Callable[[float], None]) -> list[History | None]:
+        self._look(0)
         for first, last in self._stretches():
             self._call(first, last)
+            self._look(last)
             progress(last / self.recipe.epochs)
             if bool((self.state[:, _STOPPED] > 0).all()):
                 break
@@ -261,8 +268,13 @@ class _Group:
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         epochs, step = self.recipe.epochs, self.plan.epochs_at_once
-        for first in range(0, epochs, step):
-            yield first, min(first + step, epochs)
+        looks = {epoch for epoch in self.job.probes if epoch < epochs}
+        yield from pairwise(sorted({*range(0, epochs, step), *looks, 0, epochs}))
+
+    def _look(self, epoch: int) -> None:
+        if epoch in self.job.probes:
+            networks = type(self.networks)(self.networks.shape, self.values, {})
+            self.probes.append(self.job.look(networks, epoch))
 
     def _call(self, first: int, last: int) -> None:
         train = _trainer()
@@ -306,6 +318,7 @@ class _Group:
             if validation
             else (),
             best=int(self.state[i, _BEST]) if self.recipe.patience else len(rows) - 1,
+            probes=tuple(look[i] for look in self.probes if look[i].epoch <= len(rows)),
         )
 
 
@@ -342,7 +355,7 @@ def _bend(act: Activation) -> _Bent:
         _program(formula.expr(v), inputs) for v in ((), ("x",), *((name,) for name in names))
     )
     ranges = [act.parameter(name).closed_range() for name in names]
-    low, high = ((_number * len(names))(*side) for side in zip(*ranges, strict=True)) if names else (None, None)  # fmt: skip
+    low, high = ((_number * len(names))(*(each[side] for each in ranges)) for side in (0, 1))
     partial = (_Program * len(names))(*partials)
     packed = _Bend(
         *(table.pointer if table else None for table in tables),
