@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from plie.study.grid import Plan, Study
+from plie.study.gather import load
+from plie.study.grid import Study
 from plie.study.jobs import Executor, Jobs, Progress
+from plie.study.plan import Plan
 from plie.study.records import FORMAT, Candidate, Cell, CellResult, Job, Points
-from plie.study.results import Group, StudyResult, load
+from plie.study.results import Group, StudyResult
 from plie.study.work import run_job
 
 

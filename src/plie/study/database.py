@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plie.errors import InputError
+from plie.errors import InputError, PlieError
 
 if TYPE_CHECKING:
     from plie.study.records import Candidate, Cell, CellResult
@@ -75,6 +75,7 @@ class Store:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
+        self.claims = False
         self.worker = f"{platform.node()} {os.getpid()} {secrets.token_hex(4)}"
         if not create and not path.is_file():
             raise InputError(f"there is no study in '{path.parent}': it holds no {path.name}")
@@ -95,10 +96,12 @@ class Store:
     def close(self) -> None:
         """Give up what is claimed and close the file."""
         try:
+            if not self.claims:  # who only reads must not need to write
+                return
             with self.transaction():
                 self.db.execute("DELETE FROM claims WHERE worker = ?", (self.worker,))
                 self.db.execute("DELETE FROM workers WHERE worker = ?", (self.worker,))
-        except OSError:
+        except (OSError, PlieError):
             pass  # a full disk: the claims end with the process
         finally:
             self.db.close()
@@ -156,9 +159,10 @@ class Store:
                     f"'{self.path}' is not a study's store, or a damaged one ({error}); "
                     "move it away and the study starts anew"
                 ) from None
-            if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-                what = "No space left" if name == "SQLITE_FULL" else str(error)
-                raise OSError(errno.ENOSPC, f"{what}; {KEPT}", str(self.path)) from None
+            if name == "SQLITE_FULL":
+                raise OSError(errno.ENOSPC, f"the disk is full; {KEPT}", str(self.path)) from None
+            if name.startswith("SQLITE_IOERR"):
+                raise OSError(errno.EIO, f"{error}; {KEPT}", str(self.path)) from None
             if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
                 raise OSError(errno.EACCES, str(error), str(self.path)) from None
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -186,17 +190,16 @@ class Store:
             if not free:
                 return free, done
             self._seen()
+            self.claims = True
             rows = [(cell.key, self.worker) for cell in free]
             self.db.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?)", rows)
         return free, done
 
     def put(self, candidate: Candidate, results: Sequence[CellResult]) -> None:
         """Store trained networks, all or none; one that is there already stays as it is."""
-        fixed = candidate.settings
-        rows = [_row(candidate, fixed, result) for result in results]
         with self.transaction():
             self._seen()
-            self.db.executemany(_INSERT, rows)
+            self.db.executemany(_INSERT, _rows(candidate, results))
             keys = [(result.cell.key,) for result in results]
             self.db.executemany("DELETE FROM claims WHERE key = ?", keys)
 
@@ -258,17 +261,20 @@ class Store:
 KEPT = "what was finished is kept, and the same command goes on from there"
 
 
-def _row(candidate: Candidate, fixed: dict[str, Any], result: CellResult) -> tuple[Any, ...]:
-    cell = result.cell
-    settings = json.dumps({**fixed, "lr": cell.lr, "seed": cell.seed})
+def _rows(candidate: Candidate, results: Sequence[CellResult]) -> Iterator[tuple[Any, ...]]:
+    fixed = candidate.settings
     act = candidate.activation.label if candidate.activation else ""
-    return (
-        *(cell.key, candidate.digest, candidate.model, act, candidate.spec),
-        *(candidate.dataset, cell.lr, cell.seed),
-        *(*result.train, *result.validation, *result.test, result.seconds, result.diverged),
-        *(result.epochs, result.best, fixed["plie"], fixed["torch"], settings, result.probes),
-        *(result.curves, result.confusion, result.parameters),
-    )
+    who = (candidate.digest, candidate.model, act, candidate.spec, candidate.dataset)
+    shared = json.dumps(fixed).removesuffix("}")  # once: it takes as long as storing the rest
+    for result in results:
+        key, lr, seed = result.cell
+        settings = f'{shared}, "lr": {json.dumps(lr)}, "seed": {seed}}}'
+        yield (
+            *(key, *who, lr, seed, *result.train, *result.validation, *result.test),
+            *(result.seconds, result.diverged, result.epochs, result.best),
+            *(fixed["plie"], fixed["torch"], settings, result.probes),
+            *(result.curves, result.confusion, result.parameters),
+        )
 
 
 def _runs(pid: int) -> bool:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import torch
-
-from plie import __version__
 from plie.activation import Activation
-from plie.data import Dataset, Split
+from plie.data import Dataset
 from plie.data import load as load_data
 from plie.errors import InputError, unknown
 from plie.recipe import Recipe
 from plie.source import activation_of
-from plie.store import check_folder, short_hash, slug
-from plie.study import results
+from plie.study import gather
 from plie.study.command import command
 from plie.study.database import NAME, Store
 from plie.study.jobs import Executor, Jobs, Progress, find_executor
-from plie.study.records import Candidate, Points
+from plie.study.plan import Plan
+from plie.study.records import Points
 from plie.zoo import families, get, names
 
 if TYPE_CHECKING:
@@ -33,9 +27,10 @@ if TYPE_CHECKING:
 
     from plie.data.dataset import Task
     from plie.models import Init, Norm
+    from plie.study.results import StudyResult
 
 MOST_UNITS = 10_000  # of a hidden layer: two such layers in a row still fit into memory
-FACTORS = (10**-0.5, 1.0, 10**0.5, 10.0)  # times the optimiser's usual rate: the grid
+FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)  # times the optimiser's usual rate: the grid
 UPDATES = 1000  # that small data gets at least, whatever the epochs
 EPOCHS = 30
 
@@ -78,7 +73,7 @@ class Study:
         hidden: units of the hidden layers; ``(64, 64)`` when None.
         epochs: 30 when None, or on small data as many as 1,000 updates take.
         lr: one learning rate for all.
-        lr_grid: rates to choose from; a third to ten times the optimiser's usual one when None.
+        lr_grid: rates to choose from; a tenth to ten times the optimiser's usual one when None.
         optimizer: as in `plie.recipe.Recipe`, like the next six; Adam when None.
         momentum: of SGD.
         weight_decay: of the weights.
@@ -149,11 +144,23 @@ class Study:
         for rate in self.rates:
             replace(self.recipe(1), lr=rate)
         _check_seeds(self.members)
+        self._check_words()
         for name in ("validation", "test"):
             if getattr(self, name) == 0:
                 raise InputError(f"a study needs {name} points; {name}=0 leaves none")
         if not self.activations:
             raise InputError("no activation is named")
+
+    def _check_words(self) -> None:
+        """Refuse what would be taken and then do nothing."""
+        sgd = (self.optimizer or self.defaults.optimizer) == "sgd"
+        if self.momentum and not sgd:
+            raise InputError(f"momentum is SGD's; {self.optimizer or 'adam'} has its own averages")
+        if self.seed and not isinstance(self.seeds, int | None):
+            raise InputError("the seeds are listed and a first one is given; choose one")
+        of_files = (self.target, self.task, self.missing) != (None, None, "refuse")
+        if of_files and isinstance(self.data, Dataset):
+            raise InputError("target, task and missing are for files; this data set is made")
 
     @property
     def defaults(self) -> Defaults:
@@ -236,7 +243,7 @@ class Study:
 
     def run(
         self, *, progress: Progress | None = None, executor: str | Executor = "local"
-    ) -> results.StudyResult:
+    ) -> StudyResult:
         """Train what is missing and tell what was found.
 
         Args:
@@ -254,7 +261,7 @@ class Study:
             jobs = Jobs(store, plan.cells(), progress)
             for job, done in run_jobs(jobs, Points.of(plan.split)):
                 jobs.store_results(job, done)
-            return results.gather(store, plan.record, plan.candidates, jobs.reused, plan.split)
+            return gather.gather(store, plan.record, plan.candidates, jobs.reused, plan.split)
 
     def results(self) -> pd.DataFrame:
         """One row for each network that is trained, of every learning rate.
@@ -268,131 +275,12 @@ class Study:
         """
         plan = self.plan()
         with Store(plan.folder / NAME, create=False) as store:
-            return results.gather(store, plan.record, plan.candidates).table()
+            return gather.gather(store, plan.record, plan.candidates).table()
 
     @property
     def command(self) -> str:
         """The command line that repeats the study, or the Python call where none can."""
         return command(self, self.activations)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A study with its data: the networks there will be."""
-
-    study: Study
-    data: Dataset
-    split: Split
-
-    @cached_property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """The linear model, the MLP without a bend, and one MLP per activation."""
-        study, identity = self.study, get("identity")
-        line = "logistic" if self.data.task == "classification" else "linear"
-        made = []
-        if study.baselines:
-            made.append(self._candidate(f"{line} regression", (), None, True))
-            made.append(
-                self._candidate("MLP", study.layers, identity, identity not in study.activations)
-            )
-        rest = [act for act in study.activations if not (study.baselines and act == identity)]
-        made += [self._candidate("MLP", study.layers, act) for act in rest]
-        for candidate in made:  # what cannot be made is refused before anything is written
-            candidate.network()
-        return tuple(made)
-
-    def _candidate(
-        self, model: str, hidden: tuple[int, ...], act: Activation | None, baseline: bool = False
-    ) -> Candidate:
-        study = self.study
-        between: dict[str, Any] = {"norm": study.norm, "dropout": study.dropout}
-        return Candidate(
-            model,
-            act,
-            hidden,
-            inputs=len(self.data.feature_names),
-            outputs=self.data.outputs,
-            task=self.data.task,
-            recipe=study.recipe(len(self.split.train)),
-            init=study.init,
-            data={"fingerprint": self.data.fingerprint, **self._split},
-            dataset=self.data.name,
-            baseline=baseline,
-            **(between if hidden else {}),
-        )
-
-    @property
-    def _split(self) -> dict[str, Any]:
-        names = ("split_seed", "validation", "test", "scale")
-        return {name: getattr(self.study, name) for name in names}
-
-    def cells(self) -> list[tuple[Candidate, list[Any]]]:
-        """Every network; each seed's rates together, so that what is there early compares."""
-        pairs = [(lr, seed) for seed in self.study.members for lr in self.study.rates]
-        return [(c, [c.cell(lr, seed) for lr, seed in pairs]) for c in self.candidates]
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """Everything about the study that its store keeps, as JSON."""
-        return {
-            "command": self.study.command,
-            "data": self._data(),
-            "split": self._split,
-            "rates": list(self.study.rates),
-            "seeds": list(self.study.members),
-            "versions": versions(),
-            "candidates": [
-                {"label": c.label, "baseline": c.baseline, "settings": c.settings}
-                for c in self.candidates
-            ],
-        }
-
-    def _data(self) -> dict[str, Any]:
-        data, given = self.data, self.study.data
-        return {
-            "name": data.name,
-            "given": None if isinstance(given, Dataset) else os.fspath(given),
-            "task": data.task,
-            "generated": data.again is not None,
-            "features": list(data.feature_names),
-            "classes": list(data.class_names),
-            "targets": list(data.target_names),
-            "rows": {name: len(part) for name, part in zip(results.PARTS, self.split, strict=True)},
-        }
-
-    @property
-    def digest(self) -> str:
-        """A hash of what is asked for."""
-        asked = [self.record[name] for name in ("split", "rates", "seeds")]
-        return short_hash([asked, [c.digest for c in self.candidates]])
-
-    @property
-    def folder(self) -> Path:
-        """Where it is kept: by default, studies that differ in what they compare share a store."""
-        if self.study.folder is not None:
-            return Path(self.study.folder)
-        shared = {**self.candidates[-1].settings}
-        for name in ("format", "plie", "torch", "activation", "model", "dataset"):
-            del shared[name]
-        return Path("runs") / f"{slug(self.data.name)}-{short_hash(shared)}"
-
-    def open(self) -> Store:
-        """The store, made if there is none."""
-        assert self.candidates
-        check_folder(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return Store(self.folder / NAME)
-
-
-def versions() -> dict[str, str]:
-    """Of what results depend on."""
-    return {
-        "plie": __version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "system": platform.platform(True, True),
-    }
 
 
 def _expanded(given: str | Activation) -> list[Activation]:

@@ -36,12 +36,8 @@ def read(words: Mapping[str, Any], dash: str = "") -> Study:
     file = str(words.get("data", ""))
     if file.lower().endswith(SUFFIXES):
         given = {name: value for name, value in words.items() if name != "data"}
-        return _study({**_checked(read_file(Path(file)), file), **_values(given, dash)})
-    return _study(_values(words, dash))
-
-
-def _study(values: dict[str, Any]) -> Study:
-    return Study(**values)
+        return Study(**{**_checked(read_file(Path(file)), file), **_values(given, dash)})
+    return Study(**_values(words, dash))
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -63,8 +59,11 @@ def read_file(path: Path) -> dict[str, Any]:
         where = f" (line {mark.line + 1})" if mark else ""
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"'{path}' is not a readable YAML file: {what}{where}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"'{path}' holds no study; write one 'option: value' on each line")
+    if not isinstance(found, dict) or "data" not in found:
+        raise InputError(f"'{path}' holds no study; it takes lines such as 'data: digits'")
+    for name, value in found.items():  # nothing nested: it could be printed without end
+        if not all(isinstance(each, str | int | float | None) for each in _list(value)):
+            raise InputError(f"in '{path}': {name} takes a word, a number, or a list of them")
     return {str(name).replace("_", "-"): value for name, value in found.items()}
 
 
@@ -89,7 +88,7 @@ def _values(words: Mapping[str, Any], dash: str) -> dict[str, Any]:
 
 
 def _acts(word: str, value: Any) -> list[str]:
-    found = split_commas([str(each) for each in _list(value)])
+    found = split_commas([each for each in _list(value) if isinstance(each, str)])
     if not found:
         raise InputError(f"{word} names no activation")
     return found
@@ -140,7 +139,7 @@ def _batch(word: str, value: Any) -> Any:
 
 
 def _text(word: str, value: Any) -> str:
-    if isinstance(value, bool | list | dict):
+    if isinstance(value, bool | list):
         raise InputError(f"{word} takes a word, not '{value}'")
     return str(value)
 

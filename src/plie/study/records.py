@@ -114,11 +114,13 @@ class Candidate:
         """A hash of the settings; the name of a function or a data set changes no value."""
         act = self.settings["activation"]
         nameless = act and {k: v for k, v in act.items() if k not in ("name", "title")}
-        return _hash({**self.settings, "activation": nameless, "dataset": None})
+        settings = {**self.settings, "activation": nameless, "dataset": None}
+        return _digest(json.dumps(settings, sort_keys=True))
 
     def cell(self, lr: float, seed: int) -> Cell:
         """The network of this learning rate and seed."""
-        return Cell(_hash([self.digest, float(lr), seed]), float(lr), seed)
+        lr = float(lr)
+        return Cell(_digest(f"{self.digest} {lr!r} {seed}"), lr, seed)
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -198,8 +200,8 @@ def recall(record: dict[str, Any]) -> Activation:
     return define(record["formula"], name=record["name"], title=record["title"], **own)
 
 
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ class CellResult:
 
     Args:
         cell: which.
-        train, validation, test: measured after training, in evaluation mode.
+        train, validation, test: of the network as it is now, in evaluation mode.
         seconds: its share of the time its job took to train.
         diverged: whether any loss was infinite or not a number.
         epochs: trained; fewer than asked for where it stopped early.

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plie.boundary import straightness
 from plie.errors import InputError
 from plie.store import write_atomically
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from plie.study.results import Group, StudyResult
 
+MOST_BOUNDARIES = 20  # each takes about a tenth of a second
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -29,6 +31,7 @@ def table(found: StudyResult) -> Table:
     titles = ["network"]
     titles += [f"{score} in training"] * found.is_generated + [f"test {score}"]
     titles += ["95 % interval", "n", "learning rate", "time each"]
+    titles += ["boundary"] * _has_boundary(found)
     shown = Table()
     for i, title in enumerate(titles):
         shown.add_column(title, justify="right" if i else "left")
@@ -52,8 +55,27 @@ def _cells(found: StudyResult, group: Group) -> list[str]:
         test = "diverged"
     seconds = duration(float(group.seconds.mean()))
     mark = " (edge)" if group.edge else ""
+    bent = [_boundary(found, group)] * _has_boundary(found)
     count = str(len(group.seeds))
-    return [group.label, *train, test, ends, count, f"{group.lr:g}{mark}", seconds]
+    return [group.label, *train, test, ends, count, f"{group.lr:g}{mark}", seconds, *bent]
+
+
+def _has_boundary(found: StudyResult) -> bool:
+    """Whether there is a line to be straight or bent, and few enough to look at each."""
+    if found.split is None or len(found.groups) > MOST_BOUNDARIES:
+        return False
+    points = found.split.train
+    return points.is_planar and len(points.class_names) == 2
+
+
+def _boundary(found: StudyResult, group: Group) -> str:
+    """How straight the boundary of the median seed's network is."""
+    assert found.split is not None
+    line = straightness(group.network(), found.split.train)
+    if line.r2 is None:
+        return line.reason
+    # 0.99996 must not be shown as 1
+    return f"R² {1 if line.r2 > 1 - 1e-9 else min(line.r2, 0.9999):.4f}"
 
 
 def _score(score: float, share: bool) -> str:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from plie.many import Networks
 from plie.study.records import CellResult, Job, Measure, Points
-from plie.train import hits, losses, score_of
+from plie.train import losses, score_of
 
 if TYPE_CHECKING:
     from plie.train import History
@@ -25,6 +24,7 @@ Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 # Rows measured at once. Always as many, whatever the job: a row's last bit may depend on the
 # number of rows beside it, and a result must not depend on the job it was made in.
 ROWS = 2048
+CACHED = 1 << 21  # numbers computed at once, of as many networks as that takes
 
 
 def run_job(
@@ -50,13 +50,14 @@ def run_job(
         validation=data.validation,
         progress=progress,
     )
-    train, validation, test = (_Measured(many, *points) for points in data)
+    train, test = _Measured(many, *data.train), _Measured(many, *data.test)
     values = _rows(many)
     return [
         CellResult(
             cell,
             train[i],
-            validation[i],
+            # measured in training, after the epoch that the parameters are of
+            Measure(history.validation_loss[history.best], history.validation_score[history.best]),
             test[i],
             history.seconds,
             history.diverged or not math.isfinite(train[i].loss),
@@ -72,31 +73,42 @@ def run_job(
 
 
 class _Measured:
-    """All networks on some points: loss and score of each, and its hits by class."""
+    """All networks on some points: loss and score of each, and its predictions."""
 
     def __init__(self, many: Networks, x: Tensor, y: Tensor) -> None:
         self.y, self.outputs = y, many.shape.out_features
-        total = torch.zeros(len(many), dtype=torch.float64)
-        right, predicted = torch.zeros_like(total), []
-        for features, targets in zip(x.split(ROWS), y.split(ROWS), strict=True):
-            made = many.outputs(features)
-            total += vmap(losses, in_dims=(0, None))(made, targets).double().sum(dim=1)
-            if not y.is_floating_point():
-                right += vmap(hits, in_dims=(0, None))(made, targets).sum(dim=1)
-                predicted.append(made.argmax(dim=2))
-        self.loss, self.right = (total / len(y)).tolist(), (right / len(y)).tolist()
-        self.predicted = torch.cat(predicted, dim=1) if predicted else None
+        widest = sum(many.shape.hidden) + self.outputs
+        at_once = max(1, CACHED // (widest * min(ROWS, len(y))))
+        parts = [many.part(slice(i, i + at_once)) for i in range(0, len(many), at_once)]
+        measured = [_measure(part, x, y) for part in parts]
+        loss, self.predicted = (torch.cat(column) for column in zip(*measured, strict=True))
+        right = torch.zeros_like(loss)
+        if not y.is_floating_point():
+            right = (self.predicted == y).double().mean(dim=1)
+        self.loss, self.right = loss.tolist(), right.tolist()
 
     def __getitem__(self, i: int) -> Measure:
         return Measure(self.loss[i], score_of(self.loss[i], self.right[i], self.y))
 
     def confusion(self, i: int) -> bytes:
         """int32 ``(k, k)``: how many points of each class were taken for which."""
-        if self.predicted is None:
+        if self.y.is_floating_point():
             return b""
         k = self.outputs
         counts = (self.y * k + self.predicted[i]).bincount(minlength=k * k)
         return counts.int().numpy().tobytes()
+
+
+def _measure(many: Networks, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Each network's mean loss, and the largest output of every point."""
+    loss = torch.zeros(len(many), dtype=torch.float64)
+    predicted = []
+    for features, targets in zip(x.split(ROWS), y.split(ROWS), strict=True):
+        made = many.outputs(features)
+        again = targets.expand(len(many), *targets.shape).flatten(0, 1)
+        loss += losses(made.flatten(0, 1), again).view(len(many), -1).double().sum(dim=1)
+        predicted.append(made.argmax(dim=2))
+    return loss / len(y), torch.cat(predicted, dim=1)
 
 
 def _curves(history: History) -> bytes:
