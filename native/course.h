@@ -41,7 +41,7 @@ struct Course {
   const int64_t* sizes;
   const Bend* bends;
   const Table* exponential;
-  Points train, validation;
+  Points train, validation, looked_at;
   int64_t first, last, batch;  // epochs [first, last); points of a batch, 0 for all
   const int32_t* order;        // (members, epochs, rows)
   const double* rates;         // (members, epochs)
@@ -50,6 +50,8 @@ struct Course {
   float *values, *moments, *squares, *best;  // (members, parameters)
   double *best_loss, *curves;                // (members), (members, epochs, kCurves)
   int64_t* state;                            // (members, kStates)
+  const double* flat;  // of each activation: slopes below are flat
+  double* looks;       // (members, 3 * layers - 2), or null: nobody looks
   int64_t room, wide;                        // floats and doubles that a thread works in
 };
 

@@ -170,6 +170,7 @@ class Member {
         if (c.patience) keep_best(member, c.first + e, curve[2], state);
       }
     }
+    if (c.looks) look(c.looks + member * (3 * c.layers - 2));
     if (trouble) state[kTrouble] = 1;
   }
 
@@ -235,6 +236,57 @@ class Member {
     curve[0] = sums[kLossSum] / sums[kMassSum], curve[1] = sums[kRightSum] / sums[kMassSum];
   }
 
+  // The gradient's norm by each layer's weights, then of each hidden layer the share of dead units,
+  // then that of flat slopes.
+  void look(double* found) {
+    const Points& points = c.looked_at;
+    double sums[kSums] = {};
+    const int64_t hidden = c.layers - 1;
+    std::fill(slope, slope + c.parameters, 0.0f);
+    for (int64_t at = 0; at < points.rows; at += c.tile)
+      pass(points, at, std::min(c.tile, points.rows - at), nullptr, 1.0 / points.rows, sums, true);
+    for (int64_t l = 0; l < c.layers; ++l) {
+      const float* of = slope + first[l];
+      double square = 0;
+      for (int64_t i = 0; i < c.sizes[l] * c.sizes[l + 1]; ++i)
+        square += static_cast<double>(of[i]) * of[i];
+      found[l] = std::sqrt(square);
+    }
+    float* before = room;
+    for (int64_t l = 0; l < hidden; ++l) {
+      float* steepest = take(c.sizes[l + 1]);  // of each unit, over the points
+      std::fill(steepest, steepest + c.sizes[l + 1], 0.0f);
+      double flat = 0;
+      for (int64_t at = 0; at < points.rows; at += c.tile) {
+        float* here = room;
+        flat += flatness(l, at, std::min(c.tile, points.rows - at), steepest);
+        room = here;
+      }
+      const auto units = static_cast<double>(c.sizes[l + 1]);
+      const auto dead = std::count(steepest, steepest + c.sizes[l + 1], 0.0f);
+      found[c.layers + l] = dead / units;
+      found[c.layers + hidden + l] = flat / (units * points.rows);
+      room = before;
+    }
+  }
+
+  // How many slopes of a hidden layer are flat on one tile; raises each unit's steepest.
+  double flatness(int64_t l, int64_t at, int64_t n, float* steepest) {
+    const Tile tile = forward(c.looked_at, at, n, nullptr, true);
+    const int64_t width = tile.width, count = c.sizes[l + 1] * width;
+    float *ones = take(count), *slopes = take(count);
+    std::fill(ones, ones + count, 1.0f);
+    unbend(l, tile.before[l], ones, slopes, count);
+    double flat = 0;
+    for (int64_t unit = 0; unit < c.sizes[l + 1]; ++unit)
+      for (int64_t i = 0; i < n; ++i) {
+        const float size = std::fabs(slopes[unit * width + i]);
+        steepest[unit] = std::max(steepest[unit], size);
+        flat += size < c.flat[l];
+      }
+    return flat;
+  }
+
   void keep_best(int64_t member, int64_t epoch, double loss, int64_t* state) {
     if (loss < c.best_loss[member]) {
       c.best_loss[member] = loss;
@@ -261,39 +313,48 @@ class Member {
 
   void pass(const Points& points, int64_t at, int64_t n, const int32_t* order, double each,
             double* sums, bool learns, bool careful) {
-    const int64_t width = (n + 15) / 16 * 16;
-    const float *into[kMaxLayers], *out = nullptr;  // what comes into each layer
-    float* before[kMaxLayers];                      // what goes into each activation
-    into[0] = order ? gather(points, order + at, n, width) : points.tiles + at * c.sizes[0];
+    const Tile tile = forward(points, at, n, order, careful);
+    float* flow = take(std::max<int64_t>(outputs, 2) * tile.width);
+    loss(points, at, n, order, each, tile.out, flow, tile.width, sums);
+    if (learns && (careful || std::isfinite(sums[kLossSum]))) backward(tile, flow, careful);
+  }
+
+  struct Tile {
+    int64_t width;
+    const float *into[kMaxLayers], *out;  // what comes into each layer
+    float* before[kMaxLayers];            // what goes into each activation
+  };
+
+  Tile forward(const Points& points, int64_t at, int64_t n, const int32_t* order, bool careful) {
+    Tile tile;
+    const int64_t width = tile.width = (n + 15) / 16 * 16;
+    tile.into[0] = order ? gather(points, order + at, n, width) : points.tiles + at * c.sizes[0];
     for (int64_t l = 0; l < c.layers; ++l) {
       const int64_t units = c.sizes[l + 1];
       float* made = take(units * width);
-      out = made;
       const auto multiply = [&](const auto& end) {
-        product<V>(weight(l), c.sizes[l], 1, bias(l), into[l], units, c.sizes[l], width, end);
+        product<V>(weight(l), c.sizes[l], 1, bias(l), tile.into[l], units, c.sizes[l], width, end);
       };
       const auto keep = [&](int64_t at, auto sum) { V::store(made + at, sum); };
       if (l + 1 == c.layers) {
         multiply(keep);
+        tile.out = made;
         break;
       }
-      before[l] = made;
+      tile.before[l] = made;
       float* bent = take(units * width);
-      into[l + 1] = bent;
+      tile.into[l + 1] = bent;
       if (const Hinge<V> hinge(c.bends[l]); hinge.is_one && !careful) {
         multiply([&](int64_t at, auto sum) {
           V::store(made + at, sum);
           V::store(bent + at, hinge(sum));
         });
-        continue;
+      } else {
+        multiply(keep);
+        bend(l, made, bent, units * width);
       }
-      multiply(keep);
-      bend(l, made, bent, units * width);
     }
-    float* flow = take(std::max<int64_t>(outputs, 2) * width);
-    loss(points, at, n, order, each, out, flow, width, sums);
-    if (learns && (careful || std::isfinite(sums[kLossSum])))
-      backward(into, before, flow, width, careful);
+    return tile;
   }
 
   const float* gather(const Points& points, const int32_t* rows, int64_t n, int64_t width) {
@@ -306,24 +367,26 @@ class Member {
     return tile;
   }
 
-  void backward(const float* const* into, float* const* before, float* flow, int64_t width,
-                bool careful) {
+  void backward(const Tile& tile, float* flow, bool careful) {
+    const int64_t width = tile.width;
     for (int64_t l = c.layers - 1;; --l) {
       const int64_t units = c.sizes[l + 1], inputs = c.sizes[l];
       float* to = slope + first[l];
-      dots<V>(flow, into[l], to, to + inputs * units, units, inputs, width);
+      dots<V>(flow, tile.into[l], to, to + inputs * units, units, inputs, width);
       if (l == 0) return;
       float *back = take(inputs * width), *next = take(inputs * width);
       const auto multiply = [&](const auto& end) {
         product<V>(weight(l), 1, inputs, nullptr, flow, inputs, units, width, end);
       };
-      const float* x = before[l - 1];
+      const float* x = tile.before[l - 1];
       if (const Hinge<V> hinge(c.bends[l - 1]); hinge.is_one && !careful) {
         multiply([&](int64_t at, auto sum) {
           V::store(next + at, V::mul(sum, hinge.slope(V::load(x + at))));
         });
       } else {
         multiply([&](int64_t at, auto sum) { V::store(back + at, sum); });
+        for (int64_t k = 0; k < c.bends[l - 1].learned; ++k)
+          slope[learned[l - 1] + k] += by_parameter(l - 1, k, x, back, inputs * width);
         unbend(l - 1, x, back, next, inputs * width);
       }
       flow = next;
@@ -345,9 +408,9 @@ class Member {
       by_formula(bend.function, l, x, nullptr, y, n, true);
   }
 
+  // y = flow times the activation's slope at x.
   void unbend(int64_t l, const float* x, const float* flow, float* y, int64_t n) {
     const Bend& bend = c.bends[l];
-    for (int64_t k = 0; k < bend.learned; ++k) slope[learned[l] + k] += by_parameter(l, k, x, flow, n);
     if (!bend.slope)
       by_formula(bend.derivative, l, x, flow, y, n, false);
     else if (choose<V>(*bend.slope, true)(*bend.slope, x, flow, y, n, false))

@@ -17,13 +17,13 @@ from plie.compiled.native import native
 from plie.compiled.tables import Compiled, compiled
 from plie.formula import Formula
 from plie.precise import float_constant
+from plie.probe import FLAT, Probe, steepest
 from plie.program import Expr, compile_program
 from plie.train import History, score_of
 
 if TYPE_CHECKING:
     from plie.activation import Activation
     from plie.many import Job, Networks
-    from plie.probe import Probe
 
 # In the order of native/program.h.
 OPERATIONS = (
@@ -82,12 +82,12 @@ class _Course(ctypes.Structure):
     _fields_ = (
         *_fields(_count, "layers loss members parameters tile"),
         *_fields(_pointer, "sizes bends exponential"),
-        *_fields(_Points, "train validation"),
+        *_fields(_Points, "train validation looked_at"),
         *_fields(_count, "first last batch"),
         *_fields(_pointer, "order rates"),
         *_fields(_count, "optimizer nesterov patience"),
         *_fields(_number, "momentum beta1 beta2 eps decay"),
-        *_fields(_pointer, "values moments squares best best_loss curves state"),
+        *_fields(_pointer, "values moments squares best best_loss curves state flat looks"),
         *_fields(_count, "room wide"),
     )
 
@@ -159,6 +159,11 @@ class _Plan:
         self.train = _PointsOf(job.x, job.y, job.weight, self, whole=not self.batch)
         held = job.validation
         self.validation = _PointsOf(*held, None, self, whole=True) if held else None
+        self.looked_at = _PointsOf(*job.sample, None, self, whole=True) if job.probes else None
+        self.flat = torch.tensor(
+            [FLAT * steepest(act) for act in shape.activations if job.probes] or [0.0],
+            dtype=torch.float64,
+        )
         self.exponential = compiled(Formula("exp(x)").spec, "")
         self.threads = torch.get_num_threads()
         self._divide(job)
@@ -192,6 +197,9 @@ class _Plan:
         )
         if self.validation is not None:
             made.validation = self.validation.packed
+        if self.looked_at is not None:
+            made.looked_at = self.looked_at.packed
+        made.flat = self.flat.data_ptr()
         made.held = (sizes, bends)  # which it points to
         return made
 
@@ -200,7 +208,8 @@ class _Plan:
         parameters = sum((a + 1) * b for a, b in pairwise(self.sizes))
         learned = sum(int(bend.packed.learned) for bend in self.bends)
         rows = self.sizes[0] + 4 * sum(self.sizes[1:-1]) + 2 * self.sizes[-1] + 8
-        return parameters + learned + rows * self.tile + _LANES * (4 * len(self.sizes) + 4)
+        looks = max(self.sizes) * (1 + 2 * self.tile) if self.looked_at else 0
+        return parameters + learned + rows * self.tile + looks + _LANES * (4 * len(self.sizes) + 8)
 
 
 class _PointsOf:
@@ -253,10 +262,10 @@ class _Group:
         self.probes: list[list[Probe]] = []
 
     def train(self, progress: Callable[[float], None]) -> list[History | None]:
-        self._look(0)
+        if 0 in self.job.probes:
+            self._call(0, 0)
         for first, last in self._stretches():
             self._call(first, last)
-            self._look(last)
             progress(last / self.recipe.epochs)
             if bool((self.state[:, _STOPPED] > 0).all()):
                 break
@@ -270,11 +279,6 @@ class _Group:
         epochs, step = self.recipe.epochs, self.plan.epochs_at_once
         looks = {epoch for epoch in self.job.probes if epoch < epochs}
         yield from pairwise(sorted({*range(0, epochs, step), *looks, 0, epochs}))
-
-    def _look(self, epoch: int) -> None:
-        if epoch in self.job.probes:
-            networks = type(self.networks)(self.networks.shape, self.values, {})
-            self.probes.append(self.job.look(networks, epoch))
 
     def _call(self, first: int, last: int) -> None:
         train = _trainer()
@@ -294,8 +298,17 @@ class _Group:
         course.beta1, course.beta2 = recipe.betas
         for name in ("values", "moments", "squares", "best", "best_loss", "state"):
             setattr(course, name, getattr(self, name).data_ptr())
+        looks = torch.zeros(count, 3 * len(self.plan.sizes) - 5, dtype=torch.float64)
+        course.looks = looks.data_ptr() if last in self.job.probes else None
         train(ctypes.byref(course), self.plan.threads)
         self.curves.append(curves)
+        if course.looks:
+            self.probes.append([self._probe(last, row) for row in looks.tolist()])
+
+    def _probe(self, epoch: int, row: list[float]) -> Probe:
+        layers = len(self.plan.sizes) - 1
+        parts = row[:layers], row[layers : 2 * layers - 1], row[2 * layers - 1 :]
+        return Probe(epoch, *map(tuple, parts))
 
     def _orders(self, epochs: int) -> Tensor:
         n = len(self.job.y)

@@ -226,10 +226,15 @@ class Job:
     validation: Points | None
     probes: frozenset[int]
 
-    def look(self, networks: Networks, epoch: int) -> list[Probe]:
-        """Look into networks in training, at points spread over those they are trained on."""
+    @property
+    def sample(self) -> Points:
+        """Points spread over those to train on, for probes."""
         step = -(-len(self.y) // MOST_POINTS)
-        return probe(networks, self.x[::step], self.y[::step], epoch)
+        return self.x[::step], self.y[::step]
+
+    def look(self, networks: Networks, epoch: int) -> list[Probe]:
+        """Look into networks in training."""
+        return probe(networks, *self.sample, epoch)
 
     def check(self) -> None:
         """Raises `InputError` for what no way could train."""

@@ -73,7 +73,7 @@ def probe(networks: Networks, x: Tensor, y: Tensor, epoch: int = 0) -> list[Prob
             weights.append(state[f"layers.{i}.weight"])
         if isinstance(module, ActivationModule):
             slope = torch.autograd.grad(h.sum(), before, retain_graph=True)[0].abs()
-            sizes.append(slope / _steepest(module.activation, slope))
+            sizes.append(slope / steepest(module.activation))
     total = vmap(losses, in_dims=(0, None))(h, y).mean(dim=1).sum()
     norms = [g.flatten(1).norm(dim=1) for g in torch.autograd.grad(total, weights)]
     dead = [(size == 0).all(dim=1).float().mean(dim=1) for size in sizes]
@@ -102,15 +102,17 @@ def _through(module: nn.Module, prefix: str, state: State, buffers: State, h: Te
 
 
 @functools.lru_cache(maxsize=512)
-def _lipschitz(act: Activation) -> float:
-    return act.facts.lipschitz
+def steepest(act: Activation) -> float:
+    """The largest slope the activation has, which flat ones are measured by.
 
+    Of one without bound it is taken to be 1.
 
-def _steepest(act: Activation, slopes: Tensor) -> float:
-    """The largest slope the activation has; of one without bound, the largest here."""
-    found = _lipschitz(act)
-    largest = found if 0 < found < math.inf else float(slopes.max())
-    return largest if largest > 0 else 1.0
+    >>> import plie
+    >>> steepest(plie.get("sigmoid"))
+    0.25
+    """
+    found = act.facts.lipschitz
+    return found if 0 < found < math.inf else 1.0
 
 
 def _rows(values: list[Tensor], count: int) -> list[tuple[float, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def run_job(
         seeds=seeds,
         lrs=[cell.lr for cell in job.cells],
         validation=data.validation,
+        probes=looks(candidate.recipe.epochs),
         progress=progress,
     )
     train, test = _Measured(many, *data.train), _Measured(many, *data.test)
@@ -70,6 +72,16 @@ def run_job(
         )
         for i, (cell, history) in enumerate(zip(job.cells, histories, strict=True))
     ]
+
+
+def looks(epochs: int) -> tuple[int, ...]:
+    """After how many epochs to look into a network: often at first, where most happens.
+
+    >>> looks(25)
+    (0, 1, 2, 4, 8, 16, 25)
+    """
+    powers = itertools.takewhile(lambda e: e < epochs, (2**i for i in itertools.count()))
+    return (0, *powers, epochs)
 
 
 class _Measured:
