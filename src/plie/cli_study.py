@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plie.errors import InputError
 from plie.interrupt import INTERRUPTED, loading
 from plie.screen import progress_bar, wide_console
 
 if TYPE_CHECKING:
-    from plie.study import Study, StudyResult
+    from plie.study import Executor, Study, StudyResult
 
-OF_THE_RUN = ("executor", "quiet")
+OF_THE_RUN = ("executor", "ray-address", "quiet")
 
 
 def _option(text: str, metavar: str | None = None, *names: str) -> Any:
@@ -56,7 +57,10 @@ def study(
         bool, _option("Without the linear models.", None, "--no-baselines")
     ] = False,
     out: Annotated[str | None, _option("Folder; runs/… by default.", None, "--out", "-o")] = None,
-    executor: Annotated[str, _option("What trains: local.")] = "local",
+    executor: Annotated[str | None, _option("What trains: local or ray.")] = None,
+    ray_address: Annotated[
+        str | None, _option("Ray cluster: auto, HOST:6379 or ray://HOST:10001.", "ADDRESS")
+    ] = None,
     quiet: Annotated[bool, _option("Print nothing.", None, "--quiet", "-q")] = False,
 ) -> None:
     """Train the network with each activation, over learning rates and seeds; write a report.
@@ -70,7 +74,7 @@ def study(
         with loading():
             from plie.study.options import read
         asked = read(words, dash="--")
-        found = _run(asked, executor, quiet, done)
+        found = _run(asked, _executor(executor, ray_address), quiet, done)
         if not quiet:
             _print(found)
         found.write_report()
@@ -83,7 +87,17 @@ def study(
         print(f"report: {found.report}")
 
 
-def _run(asked: Study, executor: str, quiet: bool, done: list[int]) -> StudyResult:
+def _executor(name: str | None, address: str | None) -> str | Executor:
+    if address is None:
+        return name or "local"
+    if name not in (None, "ray"):
+        raise InputError(f"--ray-address is for --executor ray, not {name}")
+    from plie.study.ray_cluster import RayCluster
+
+    return RayCluster(address)
+
+
+def _run(asked: Study, executor: str | Executor, quiet: bool, done: list[int]) -> StudyResult:
     """The study under a bar; ``done`` gets how many networks there are, and of how many."""
     with progress_bar(quiet, "networks") as show:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from plie.errors import unknown
 from plie.study.records import Candidate, Cell, CellResult, Job, Points
+from plie.study.ray_cluster import RayCluster
 from plie.study.work import run_job
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Jobs:
         self.reused = self.done = self.total - sum(len(job.cells) for job in self.waiting)
         self.running: set[str] = set()
         self._sizes: dict[object, float] = {}
+        self._costs: dict[object, float] = {}  # seconds for one network
         self.tell("", 0)
 
     @property
@@ -84,9 +87,15 @@ class Jobs:
 
     def took(self, job: Job, seconds: float) -> None:
         """Note what a job cost, for the size of the next ones of its shape."""
-        n = len(job.cells)
+        n, shape = len(job.cells), _shape(job.candidate)
         aim = n * SECONDS / max(seconds, 1e-6)
-        self._sizes[_shape(job.candidate)] = min(aim, n * GROWTH)
+        self._sizes[shape] = min(aim, n * GROWTH)
+        self._costs[shape] = seconds / n
+
+    def expected(self, job: Job) -> float:
+        """Seconds that a job should take; of a new shape, what it would at the highest cost."""
+        highest = max(self._costs.values(), default=math.inf)
+        return len(job.cells) * self._costs.get(_shape(job.candidate), highest)
 
     def store_results(self, job: Job, results: list[CellResult]) -> None:
         """Keep a job's results."""
@@ -138,7 +147,7 @@ def local(jobs: Jobs, data: Points) -> Iterator[tuple[Job, list[CellResult]]]:
         yield job, results
 
 
-EXECUTORS: dict[str, Executor] = {"local": local}
+EXECUTORS: dict[str, Executor] = {"local": local, "ray": RayCluster()}
 
 
 def find_executor(given: str | Executor) -> Executor:
