@@ -224,26 +224,41 @@ class StudyResult:
         """Whether all points train, and validation and test points were drawn anew."""
         return bool(self.record["data"]["generated"])
 
+    @cached_property
+    def named(self) -> dict[str, Group]:
+        """The candidates in order, each under a name of its own."""
+        found: dict[str, Group] = {}
+        for group in self.groups:
+            found[_unique(group.candidate.name, found)] = group
+        return found
+
     def compared(self) -> list[Group]:
         """The candidates that the verdict is about: those asked for; a lone one with baselines."""
         asked = [group for group in self.groups if not group.candidate.baseline]
         chosen = asked if len(asked) > 1 else list(self.groups)
         return [group for group in chosen if group.interval() is not None]
 
+    def scores(self, groups: Sequence[Group]) -> dict[str, Array]:
+        """The test scores of some candidates by their names, over the seeds that all of them have.
+
+        Empty where no seed is shared.
+        """
+        shared = sorted(set.intersection(*(set(group.seeds.tolist()) for group in groups)))
+        places = [[group.seeds.tolist().index(seed) for seed in shared] for group in groups]
+        named = {group: name for name, group in self.named.items()}
+        rows = zip(groups, places, strict=True)
+        return {named[group]: group.test.score[place] for group, place in rows if place}
+
     def verdict(self) -> Verdict | None:
         """Which is best on the test points; None while there is nothing to compare."""
+        return self._verdict
+
+    @cached_property
+    def _verdict(self) -> Verdict | None:  # two hundred candidates take seconds
         groups = self.compared()
-        if not groups:
+        scores = self.scores(groups) if groups else {}
+        if not scores:
             return None
-        shared = sorted(set.intersection(*(set(group.seeds.tolist()) for group in groups)))
-        if not shared:
-            return None
-        scores: dict[str, Array] = {}
-        for group in groups:
-            place = {seed: i for i, seed in enumerate(group.seeds.tolist())}
-            scores[_unique(group.candidate.name, scores)] = group.test.score[
-                [place[s] for s in shared]
-            ]
         noun = "networks" if any(g.candidate.baseline for g in groups) else "activations"
         return verdict(scores, points=self.is_classification, noun=noun)
 

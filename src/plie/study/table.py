@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from plie.statistics import Interval
     from plie.study.results import Group, StudyResult
 
 MOST_BOUNDARIES = 20  # each takes about a tenth of a second
@@ -27,9 +28,9 @@ def table(found: StudyResult) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    score = "accuracy" if found.is_classification else "R²"
+    measure = "accuracy" if found.is_classification else "R²"
     titles = ["network"]
-    titles += [f"{score} in training"] * found.is_generated + [f"test {score}"]
+    titles += [f"{measure} in training"] * found.is_generated + [f"test {measure}"]
     titles += ["95 % interval", "n", "learning rate", "time each"]
     titles += ["boundary"] * _has_boundary(found)
     shown = Table()
@@ -42,22 +43,16 @@ def table(found: StudyResult) -> Table:
 
 def _cells(found: StudyResult, group: Group) -> list[str]:
     unit = found.is_classification
-    train = [_score(float(group.train.score.mean()), unit)] * found.is_generated
+    train = [score(float(group.train.score.mean()), unit)] * found.is_generated
     middle = group.interval()
-    test = _score(float(group.test.score.mean()), unit) if middle is None else ""
-    ends = ""
-    if middle is not None:
-        test = _score(middle.mean, unit)
-        if not math.isnan(middle.low):
-            factor, digits = (100, 1) if unit else (1, 3)
-            ends = f"{factor * middle.low:.{digits}f} to {factor * middle.high:.{digits}f}"
+    test = score(float(group.test.score.mean()) if middle is None else middle.mean, unit)
     if group.diverged.all():
         test = "diverged"
     seconds = duration(float(group.seconds.mean()))
     mark = " (edge)" if group.edge else ""
-    bent = [_boundary(found, group)] * _has_boundary(found)
-    count = str(len(group.seeds))
-    return [group.label, *train, test, ends, count, f"{group.lr:g}{mark}", seconds, *bent]
+    bent = [_boundary(found, group)] if _has_boundary(found) else []
+    start = [group.label, *train, test, ends(middle, unit), str(len(group.seeds))]
+    return [*start, f"{group.lr:g}{mark}", seconds, *bent]
 
 
 def _has_boundary(found: StudyResult) -> bool:
@@ -78,8 +73,26 @@ def _boundary(found: StudyResult, group: Group) -> str:
     return f"R² {1 if line.r2 > 1 - 1e-9 else min(line.r2, 0.9999):.4f}"
 
 
-def _score(score: float, share: bool) -> str:
-    return f"{100 * score:.1f} %" if share else f"{score:.3f}"
+def score(value: float, share: bool) -> str:
+    """A score as tables have it: a share in per cent, or an R².
+
+    >>> score(0.9815, True), score(0.9815, False)
+    ('98.2 %', '0.982')
+    """
+    return f"{100 * value:.1f} %" if share else f"{value:.3f}"
+
+
+def ends(middle: Interval | None, share: bool) -> str:
+    """The ends of a score's interval; empty where there are none.
+
+    >>> from plie.statistics import Interval
+    >>> ends(Interval(0.98, 0.975, 0.985), True)
+    '97.5 to 98.5'
+    """
+    if middle is None or math.isnan(middle.low):
+        return ""
+    factor, digits = (100, 1) if share else (1, 3)
+    return f"{factor * middle.low:.{digits}f} to {factor * middle.high:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
