@@ -102,7 +102,7 @@ def test_intervals_know_no_order_and_move_with_the_values(values, seed, shift):
         interval(shuffled, resamples=200),
         interval(np.array(values) + shift, resamples=200),
     )
-    scale = 1e-9 * (1 + max(map(abs, values)) + abs(shift))
+    scale = 1e-6 * (1 + max(map(abs, values)) + abs(shift))
     for end in ("mean", "low", "high"):
         assert getattr(again, end) == pytest.approx(getattr(found, end), abs=scale)
         assert getattr(moved, end) == pytest.approx(getattr(found, end) + shift, abs=scale)
@@ -590,8 +590,8 @@ def test_ranks_in_words():
     two = {"silu": [3.0] * 12, "relu": [1.0] * 12}
     assert "; it is better than relu (critical" in str(ranks(two))
     assert re.match(
-        r"Friedman's test finds that the 4 candidates differ over 14 data sets \(p = 0\.0\d+\), but "
-        r"no two can be told apart \(critical difference 1\.25\)\.$",
+        r"Friedman's test finds that the 4 candidates differ over 14 data sets \(p = 0\.0\d+\), "
+        r"but no two can be told apart \(critical difference 1\.25\)\.$",
         str(ranks(demsar())),
     )
     few = {name: rows[:4] for name, rows in apart.items()}

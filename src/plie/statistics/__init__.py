@@ -5,7 +5,7 @@ and counts like any other; its loss is no number, and is refused by name.
 
 >>> from plie import statistics
 >>> print(statistics.interval([0.91, 0.94, 0.95, 0.95, 0.96]))
-0.942 (95 % interval 0.910 to 0.966)
+0.942 (95 % interval 0.911 to 0.966)
 """
 
 from plie.statistics.compare import Comparison as Comparison

@@ -110,7 +110,7 @@ def interval(
         InputError: for no values, or one that is not finite.
 
     >>> print(interval([0.91, 0.94, 0.95, 0.95, 0.96]))
-    0.942 (95 % interval 0.910 to 0.966)
+    0.942 (95 % interval 0.911 to 0.966)
     """
     row = finite_row("the values", values)
     check_confidence(confidence)
@@ -125,11 +125,11 @@ def intervals(
     rows: Array, confidence: float = 0.95, seed: int = 0, resamples: int = 10_000
 ) -> list[Interval]:
     """The interval of every row's mean; all rows are resampled alike."""
+    rows = np.sort(rows, axis=1)  # so the order of the seeds changes nothing
     means, n = rows.mean(axis=1), rows.shape[1]
     if n == 1:
         return [Interval(float(mean), math.nan, math.nan, confidence) for mean in means]
-    # sorted, the order of the seeds changes nothing
-    centred = np.sort(without_rounding(rows - means[:, None], np.abs(rows)), axis=1)
+    centred = without_rounding(rows - means[:, None], np.abs(rows))
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples) / n
     ends = np.concatenate(list(_ends(centred, draws, confidence)))
     return [
@@ -193,13 +193,23 @@ def _bca(centred: Array, draws: Array, z: float) -> Array:
     """
     from scipy.special import ndtr, ndtri
 
-    means = np.sort(centred @ draws.T, axis=1)
+    means = centred @ draws.T
+    means = np.sort(without_rounding(means, np.ptp(centred, axis=1)[:, None]), axis=1)
     below = ((means < 0).mean(axis=1) + (means <= 0).mean(axis=1)) / 2
     bias = ndtri(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))[:, None]
-    squares = (centred**2).sum(axis=1)
-    skew = (centred**3).sum(axis=1) / (6 * np.where(squares > 0, squares, 1) ** 1.5)
+    largest = np.abs(centred).max(axis=1, keepdims=True)
+    unit = centred / np.where(largest > 0, largest, 1)
+    # the square sum of what varies is 1 or more
+    skew = (unit**3).sum(axis=1) / (6 * np.maximum((unit**2).sum(axis=1), 1) ** 1.5)
     shifted = bias + np.array([-z, z])
     # beyond 1 the correction has no meaning: the quantile is then the outermost
     level = ndtr(bias + shifted / np.maximum(1 - skew[:, None] * shifted, 1e-3))
-    position = np.round(level * (len(draws) - 1)).astype(int)
-    return np.take_along_axis(means, position, axis=1)
+    return _at(means, level * (len(draws) - 1))
+
+
+def _at(rows: Array, position: Array) -> Array:
+    """Each row's values at positions that need not be whole."""
+    whole = np.minimum(position.astype(int), rows.shape[1] - 2)
+    left, right = (np.take_along_axis(rows, whole + step, axis=1) for step in (0, 1))
+    between: Array = left + (position - whole) * (right - left)
+    return between
