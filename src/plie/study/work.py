@@ -132,6 +132,6 @@ def _curves(history: History) -> bytes:
 
 def _rows(many: Networks) -> Array:
     """Each network's parameters and buffers, flat."""
-    parts = [many.parameters, *(b.flatten(1).float() for b in many.buffers.values())]
+    parts = [many.parameters, *(b.reshape(len(many), -1).float() for b in many.buffers.values())]
     rows: Array = torch.cat(parts, dim=1).numpy()
     return rows
