@@ -1,12 +1,13 @@
 """Networks trained together: each ends as it would alone, whatever the way."""
 
-import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from plie.data import xor
+import plie
+from plie import engine
+from plie.compiled.native import native
 from plie.errors import InputError, UnknownNameError
 from plie.many import Networks
 from plie.models import MLP
@@ -109,3 +110,150 @@ def test_probes_look_into_the_network_as_it_is(way):
             assert look.dead == pytest.approx(dead)
             flat = [float((z <= 0).float().mean()) for z in (first, second)]
             assert look.saturated == pytest.approx(flat, abs=0.005)
+
+
+NAMES = plie.names(scalar=True)
+
+
+@pytest.mark.skipif(native() is None, reason="no compiled library here")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_activation_trains_in_the_library(name):
+    shape, how = (3, [6], 3, name), Recipe(epochs=2, batch_size=16, lr=0.01)
+    x, y = points(53, 3, 3)
+    many = Networks.seeded([3, 4], *shape)
+    if plie.get(name).training:
+        with pytest.raises(InputError, match="random"):
+            many.fit(x, y, how, way="native")
+        return
+    histories = many.fit(x, y, how, seeds=[3, 4], way="native")
+    models, expected = trained_alone([3, 4], shape, how, x, y, None)
+    compare(many, histories, models, expected, x)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_point_of_weight_two_is_there_twice(way):
+    x, y = points(20, 3, 2)
+    weight = torch.tensor([2.0, 1.0] * 10)
+    rows = torch.cat([torch.arange(20), torch.arange(0, 20, 2)])
+    how = Recipe(epochs=6, lr=0.5)
+    heavy, twice = (Networks.seeded([0, 1], 3, [8], 2, "tanh") for _ in range(2))
+    mine = heavy.fit(x, y, how, weight=weight, way=way)
+    other = twice.fit(x[rows], y[rows], how, way=way)
+    torch.testing.assert_close(heavy.parameters, twice.parameters, rtol=1e-4, atol=1e-6)
+    for a, b in zip(mine, other, strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-5)
+        assert a.score == pytest.approx(b.score, rel=1e-5)
+
+
+@pytest.mark.parametrize("way", ["native", "stacked"])
+def test_a_batch_of_no_weight_changes_nothing(way):
+    x, y = points(16, 3, 2)
+    many = Networks.seeded([0], 3, [8], 2, "relu")
+    before = many.parameters.clone()
+    many.fit(x, y, Recipe(epochs=2, batch_size=4), weight=torch.zeros(16), way=way)
+    assert torch.equal(before, many.parameters)
+
+
+def test_company_changes_no_bit():
+    """Members alone or together, on one thread or two, in calls of any length."""
+    x, y = points(200, 3, 4)
+    how = Recipe(epochs=6, batch_size=32, optimizer="adam", lr=0.01)
+    whole = Networks.seeded(range(9), 3, [16, 8], 4, "gelu")
+    whole.fit(x, y, how, seeds=range(9), validation=points(40, 3, 4, seed=2), probes=[2, 5])
+    threads, call = torch.get_num_threads(), engine._CALL
+    try:
+        torch.set_num_threads(1)
+        engine._CALL = 1.0  # one member, one epoch
+        for i in range(9):
+            one = Networks.seeded([i], 3, [16, 8], 4, "gelu")
+            one.fit(x, y, how, seeds=[i])
+            assert torch.equal(one.parameters[0], whole.parameters[i])
+    finally:
+        torch.set_num_threads(threads)
+        engine._CALL = call
+
+
+@pytest.mark.skipif(native() is None, reason="no compiled library here")
+def test_plain_cpp_trains_the_same():
+    x, y = points(53, 3, 3)
+    made = {}
+    library = native()
+    best = library.path
+    for path in (best, "plain"):
+        library.use(path)
+        try:
+            many = Networks.seeded([0, 1], 3, [9, 5], 3, "silu")
+            many.fit(x, y, Recipe(epochs=3, batch_size=10, lr=0.1), way="native")
+        finally:
+            library.use(best)
+        made[path] = many.parameters
+    torch.testing.assert_close(made[best], made["plain"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("act", ["relu", "tanh"])
+def test_divergence_is_the_same_alone(act, way):
+    """Sums beyond float32: infinities go the way they go in torch, ReLU's too."""
+    x, y = points(24, 3, 2)
+    x[::3] *= 1e38
+    many = Networks.seeded([0], 3, [6], 2, act)
+    history = many.fit(x, y, Recipe(epochs=3, lr=10.0), way=way)[0]
+    expected = trained_alone([0], (3, [6], 2, act), Recipe(epochs=3, lr=10.0), x, y, None)[1][0]
+    assert history.diverged == expected.diverged
+    assert history.loss == pytest.approx(expected.loss, rel=1e-3, nan_ok=True)
+
+
+def test_without_the_library_stacks_do_it(monkeypatch):
+    monkeypatch.setattr(engine, "_trainer", lambda: None)
+    x, y = points(24, 3, 2)
+    many = Networks.seeded([0], 3, [6], 2, "relu")
+    with pytest.raises(InputError, match="the compiled library is not there"):
+        many.fit(x, y, epochs=1, way="native")
+    assert len(many.fit(x, y, epochs=2)[0].loss) == 2
+
+
+def test_normalised_networks_are_stacked():
+    x, y = points(60, 3, 2)
+    for norm in ("batch", "layer"):
+        how = Recipe(epochs=3, batch_size=20, lr=0.1)
+        many = Networks.seeded([2, 5], 3, [6], 2, "relu", norm=norm)
+        with pytest.raises(InputError, match="normalised"):
+            many.fit(x, y, how, way="native")
+        many.fit(x, y, how, seeds=[2, 5])
+        for i, seed in enumerate([2, 5]):
+            torch.manual_seed(seed)
+            model = MLP(3, [6], 2, "relu", norm=norm)
+            fit(model, x, y, how, seed=seed)
+            for a, b in zip(
+                many[i].state_dict().values(), model.state_dict().values(), strict=True
+            ):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_bad_input_gets_a_sentence():
+    x, y = points(24, 3, 2)
+    many = Networks.seeded([0, 1], 3, [6], 2, "relu")
+    with pytest.raises(InputError, match="3 seeds are given for 2 networks"):
+        many.fit(x, y, seeds=[0, 1, 2])
+    with pytest.raises(UnknownNameError, match="did you mean 'native'"):
+        many.fit(x, y, way="nativ")
+    with pytest.raises(InputError, match="learning rate must be positive"):
+        many.fit(x, y, lrs=[0.1, -1.0])
+    with pytest.raises(InputError, match="early takes validation points"):
+        many.fit(x, y, patience=3)
+    with pytest.raises(InputError, match="no seeds"):
+        Networks.seeded([], 3, [6], 2)
+    with pytest.raises(InputError, match="a seed is a whole number"):
+        Networks.seeded([2**64], 3, [6], 2)
+
+
+def test_each_member_has_its_own_learning_rate():
+    x, y = points(40, 3, 2)
+    many = Networks.seeded([0, 0], 3, [6], 2, "relu")
+    many.fit(x, y, Recipe(epochs=3), seeds=[0, 0], lrs=[0.1, 0.4])
+    for i, lr in enumerate([0.1, 0.4]):
+        torch.manual_seed(0)
+        model = MLP(3, [6], 2, "relu")
+        fit(model, x, y, Recipe(epochs=3, lr=lr))
+        alone = torch.cat([p.detach().flatten() for p in model.parameters()])
+        torch.testing.assert_close(many.parameters[i], alone, rtol=1e-4, atol=1e-6)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from plie.train import TINY, History, hits, losses, score_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 State = dict[str, Tensor]
 
-_CACHED = 1 << 18  # activations computed at once: larger stacks leave the cache
+_CACHED = 1 << 19  # activations computed at once: larger stacks leave the cache
 
 
 def obstacle(job: Job) -> str:
@@ -34,6 +34,8 @@ def obstacle(job: Job) -> str:
 
 def outputs(shape: MLP, state: State, buffers: State, x: Tensor) -> Tensor:
     """Each member's outputs ``(members, n, k)`` for ``(n, d)``, or ``(members, n, d)``."""
+    if _is_plain(shape):
+        return _multiplied(shape, state, x)
 
     def one(mine: State, kept: State, features: Tensor) -> Tensor:
         made: Tensor = functional_call(shape, (mine, kept), (features,))
@@ -43,6 +45,26 @@ def outputs(shape: MLP, state: State, buffers: State, x: Tensor) -> Tensor:
     dims = (0, 0 if buffers else None, 0 if x.ndim == 3 else None)
     found: Tensor = vmap(one, in_dims=dims)(state, buffers, x)
     return found
+
+
+def _is_plain(shape: MLP) -> bool:
+    """Whether nothing but the linear layers differs between members, or draws random numbers."""
+    learned = any(parameter.learnable for act in shape.activations for parameter in act.parameters)
+    random = any(act.training for act in shape.activations) or shape.dropout > 0
+    return shape.norm is None and not (learned or random)
+
+
+def _multiplied(shape: MLP, state: State, x: Tensor) -> Tensor:
+    """The same by products of matrices: what mapping a module costs beside them is saved."""
+    members = len(next(iter(state.values())))
+    h = x if x.ndim == 3 else x.expand(members, *x.shape)
+    for i, module in enumerate(shape.layers):
+        if isinstance(module, nn.Linear):
+            weight, bias = state[f"layers.{i}.weight"], state[f"layers.{i}.bias"]
+            h = torch.baddbmm(bias.unsqueeze(1), h, weight.mT)
+        else:
+            h = module(h)
+    return h
 
 
 def run(job: Job, progress: Callable[[float], None]) -> list[History]:
