@@ -1,6 +1,7 @@
 from . import data as data
 from . import nn as nn
 from . import plot as plot
+from . import sklearn as sklearn
 from . import study as study
 from .activation import Activation as Activation
 from .activation import Parameter as Parameter
