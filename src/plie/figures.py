@@ -28,6 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 DASHES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 MOST_POINTS = 2000
+MOST_FITTED = 600
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,41 @@ class Curve:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of `lines_figure`, with a band from ``low`` to ``high`` where they are given.
+
+    A ``faint`` one stands behind the others, for what is there without being told apart.
+    """
+
+    x: Array
+    y: Array
+    colour: str
+    dash: str = "-"
+    low: Array | None = None
+    high: Array | None = None
+    faint: bool = False
+
+
 def boundary_figure(
-    field: Field, data: Dataset, title: str = "", palette: Palette = PRINT
+    field: Field,
+    data: Dataset,
+    title: str = "",
+    palette: Palette = PRINT,
+    most: int = MOST_POINTS,
 ) -> Figure:
     """The decision boundary with the probability as shading and the points on top.
 
     Args:
         field: the classifier over the data, from `plie.boundary.evaluate`.
-        data: exactly two features; at most 2000 of its points are drawn.
+        data: exactly two features.
         title: above the picture.
         palette: `PRINT` on white, `PAGE` for `svg`.
+        most: of the points, chosen at random, are drawn.
     """
     figure, axes = _blank(3.6, 3.6, palette.ink)
     axes.imshow(_shading(field), extent=field.extent, origin="lower", interpolation="bilinear")
-    _draw_points(axes, data, palette.paper)
+    _draw_points(axes, data, palette.paper, most)
     _draw_contour(axes, field, palette.ink)
     axes.set_title(title, color=palette.ink, parse_math=False)
     axes.set_xlabel(data.feature_names[0], parse_math=False)
@@ -93,6 +115,81 @@ def curves_figure(curves: Sequence[Curve], ylabel: str, palette: Palette = PRINT
     return figure
 
 
+def lines_figure(
+    lines: Sequence[Line],
+    xlabel: str,
+    ylabel: str,
+    palette: Palette = PAGE,
+    *,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+    dots: bool = False,
+) -> Figure:
+    """Lines with their bands and no legend: the page has one for all its figures.
+
+    Args:
+        lines: drawn in order, faint ones first.
+        xlabel: what is counted along x, in whole numbers.
+        ylabel: what is measured.
+        palette: `PAGE` for `svg`.
+        log: whether y is logarithmic.
+        limits: of y; what is there when None.
+        dots: whether every value is marked.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _blank(4.6, 2.9, palette.ink)
+    for line in sorted(lines, key=lambda line: not line.faint):
+        if line.low is not None and line.high is not None:
+            axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.16, lw=0)
+        axes.plot(
+            line.x,
+            line.y,
+            line.dash,
+            color=line.colour,
+            lw=0.7 if line.faint else 1.8,
+            alpha=0.22 if line.faint else 1,
+            marker="o" if dots and not line.faint else "",
+            ms=4,
+        )
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(limits)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel, parse_math=False)
+    axes.grid(alpha=0.15, color=palette.ink)
+    return figure
+
+
+def fit_figure(
+    data: tuple[Array, Array],
+    curve: tuple[Array, Array],
+    names: tuple[str, str],
+    colour: str,
+    palette: Palette = PRINT,
+) -> Figure:
+    """Points of one feature and one target, and the network's answer as a line.
+
+    Args:
+        data: x and y of the points; at most 600 of them are drawn.
+        curve: x and y of the line.
+        names: of x and y.
+        colour: of the line.
+        palette: `PRINT` on white, `PAGE` for `svg`.
+    """
+    figure, axes = _blank(3.6, 2.9, palette.ink)
+    every = max(1, len(data[0]) // MOST_FITTED)
+    x, y = (side[::every] for side in data)
+    axes.scatter(x, y, 7, palette.ink, alpha=0.3, lw=0)
+    axes.plot(*curve, color=colour, lw=2.2)
+    axes.set_xlabel(names[0], parse_math=False)
+    axes.set_ylabel(names[1], parse_math=False)
+    reach = float(y.max() - y.min()) or 1.0
+    axes.set_ylim(float(y.min()) - 0.08 * reach, float(y.max()) + 0.08 * reach)
+    return figure
+
+
 def svg(figure: Figure, label: str) -> str:
     """The figure as an ``<svg>`` element in the page's own colours, ``--class0`` and so on.
 
@@ -112,8 +209,15 @@ def svg(figure: Figure, label: str) -> str:
         element = element.replace(colour.lower(), f"var(--class{i})")
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r"<!--.*?-->", "", element, flags=re.DOTALL)
+    element = re.sub(r' (?:d|x|y|points)="[^"]*"', _rounded, element)
     element = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", element, count=1)
     return element.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    """A hundredth of a point is finer than any screen, and half as long."""
+    text = re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])
+    return re.sub(r"\s+", " ", text)
 
 
 def png(figure: Figure) -> bytes:
@@ -166,10 +270,10 @@ def _shading(field: Field) -> Array:
     return np.dstack([colours[field.probability.argmax(axis=-1)], alpha[..., None]])
 
 
-def _draw_points(axes: Axes, data: Dataset, rim: str) -> None:
+def _draw_points(axes: Axes, data: Dataset, rim: str, most: int) -> None:
     shown = torch.arange(len(data))
-    if len(data) > MOST_POINTS:
-        shown = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:MOST_POINTS]
+    if len(data) > most:
+        shown = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:most]
     points, labels = data.features[shown], data.labels[shown]
     for i, (name, colour, marker) in enumerate(legend_entries(data)):
         x, y = points[labels == i].numpy().T
