@@ -108,8 +108,8 @@ class Group:
     def edge(self) -> Edge:
         """Where the chosen rate ends the grid, so that a better one may lie beyond."""
         chosen = next(rate for rate in self.rates if rate.lr == self.lr)
-        inner = self.rates[1:-1] or [chosen]
-        if len(self.rates) == 1 or any(rate.score >= chosen.score for rate in inner):
+        inside = any(rate.score >= chosen.score for rate in self.rates[1:-1])
+        if len(self.rates) == 1 or inside:
             return ""  # as good a one lies inside
         return "smallest" if self.lr == self.rates[0].lr else "largest"
 
