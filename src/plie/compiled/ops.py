@@ -38,6 +38,10 @@ _library.define(
 
 
 def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
+    if not learned:
+        y = _quickest(x, spec, variables)
+        if y is not None:
+            return y
     if not learned and x.is_cpu and cpu.serves(x, spec, variables):
         return cpu.forward(x, spec, variables)
     if not learned and gpu.serves(x, spec, variables):
@@ -51,8 +55,16 @@ def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -
     return kernel(spec, variables)(x, learned)
 
 
+def _quickest(x: Tensor, spec: str, variables: str) -> Tensor | None:
+    y = cpu.few(x, spec, variables)
+    return cpu.quick(x, spec, variables) if y is None else y
+
+
 def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
     """``grad`` times the function: the backward pass, one pass over memory."""
+    y = cpu.quick(x, spec, variables, None, grad)
+    if y is not None:
+        return y
     same = grad.dtype is x.dtype and grad.shape == x.shape
     if same and x.is_cpu and grad.is_cpu and cpu.serves(x, spec, variables):
         return cpu.backward(grad, x, spec, variables)
@@ -312,10 +324,7 @@ class _Plain(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, spec: str, variables: str) -> Tensor:
         ctx.save_for_backward(x)
         ctx.formula = spec, variables
-        y = cpu.few(x, spec, variables)
-        if y is None:
-            y = cpu.quick(x, spec, variables)
-        return _evaluate(x, (), spec, variables) if y is None else y
+        return _evaluate(x, (), spec, variables)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
