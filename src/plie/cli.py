@@ -245,7 +245,10 @@ def info() -> None:
 @app.command()
 def bench(
     activations: Annotated[
-        list[str] | None, typer.Argument(help="Names or specs; all elementwise ones by default.")
+        list[str] | None,
+        typer.Argument(
+            help="Names or specs, all elementwise ones by default; or study: networks per second."
+        ),
     ] = None,
     size: Annotated[
         list[str], typer.Option("--size", "-n", help="Elements, as 65536, 64Ki or 1Mi; repeat.")
@@ -263,6 +266,9 @@ def bench(
 ) -> None:
     """Time activations, relative to copying the tensor: the limit of a forward pass."""
     turns = number("--repeats", repeats, int)
+    if activations == ["study"]:
+        _bench_study(turns, out)
+        return
     with loading():
         from plie import bench as timing
         from plie import measured
@@ -282,6 +288,20 @@ def bench(
         wide_console().print(measured.timing_table(timings))
     wide_console().print(measured.summary_table(timings))
     for file in measured.save(timings, measured.timing_figure(timings), out, "bench"):
+        print(file)
+
+
+def _bench_study(repeats: int, out: Path) -> None:
+    """Count networks trained per second: Plié, a loop of torch, scikit-learn, JAX if there."""
+    with loading():
+        from plie import measured, throughput
+        from plie.store import check_folder
+
+    check_folder(out)
+    total = repeats * len(throughput.ways()) * len(throughput.tasks())
+    turns = _gathered(throughput.measure(repeats), total, lambda _: True)
+    wide_console().print(throughput.table(turns))
+    for file in measured.save(turns, throughput.figure(turns), out, "study"):
         print(file)
 
 

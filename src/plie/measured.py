@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
     from matplotlib.figure import Figure
     from rich.table import Table
 
@@ -166,7 +167,7 @@ def _legend(figure: Figure) -> None:
 
 
 def save(
-    records: Sequence[Timing | Accuracy], figure: Figure, folder: Path, name: str
+    records: Sequence[DataclassInstance], figure: Figure, folder: Path, name: str
 ) -> list[Path]:
     """Write ``name``.parquet (or .csv where pyarrow is not installed) and ``name``.png.
 

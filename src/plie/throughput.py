@@ -10,21 +10,24 @@ import importlib.util
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from plie.data import load
+from plie.figures import COLOURS, PRINT
 from plie.many import Networks
 from plie.recipe import Recipe
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.table import Table
 
-Progress = Callable[[str, int, int], None]
+LOOP = "torch loop"
 Trainer = Callable[[int], object]
 
 
@@ -56,12 +59,12 @@ class Task:
 def tasks() -> tuple[Task, ...]:
     """The lecture's XOR network, and one of two hidden layers on the digits."""
     points = load("xor")
-    counts = {"plie": 2000, "plie stacked": 60, "torch loop": 12, "scikit-learn": 12, "jax": 240}
+    counts = {"plie": 2000, "plie stacked": 60, LOOP: 12, "scikit-learn": 12, "jax": 240}
     lecture = Recipe(epochs=25, lr=0.1)
     first = Task("xor", points.features, points.labels, (50,), lecture, counts)
     digits = load("digits")
     adam = Recipe(epochs=20, lr=1e-3, optimizer="adam", batch_size=64)
-    counts = {"plie": 24, "plie stacked": 4, "torch loop": 1, "scikit-learn": 1, "jax": 8}
+    counts = {"plie": 24, "plie stacked": 24, LOOP: 1, "scikit-learn": 1, "jax": 8}
     return first, Task("digits", digits.features / 16, digits.labels, (64, 64), adam, counts)
 
 
@@ -138,7 +141,7 @@ def ways() -> dict[str, Callable[[Task], Trainer]]:
     found: dict[str, Callable[[Task], Trainer]] = {
         "plie": lambda task: _plie(task, "auto"),
         "plie stacked": lambda task: _plie(task, "stacked"),
-        "torch loop": _torch_loop,
+        LOOP: _torch_loop,
         "scikit-learn": _sklearn,
     }
     if importlib.util.find_spec("jax"):
@@ -146,41 +149,99 @@ def ways() -> dict[str, Callable[[Task], Trainer]]:
     return found
 
 
-def run(repeats: int = 5, progress: Progress | None = None) -> pd.DataFrame:
-    """Networks per second for each task and way.
+@dataclass(frozen=True)
+class Turn:
+    """One way's turn at one task.
+
+    Attributes:
+        name: the task.
+        way: who trained.
+        networks: trained.
+        seconds: it took.
+    """
+
+    name: str
+    way: str
+    networks: int
+    seconds: float
+
+
+def measure(repeats: int = 11) -> Iterator[Turn]:
+    """Let every way train in turns, after one turn each to compile and to fill caches.
 
     Args:
         repeats: turns of each way.
-        progress: called with what runs, and how many turns of how many are done.
-
-    Returns:
-        columns task, way, per_second (median over the turns), lowest and highest, and times: how
-        many times the torch loop's median that is.
     """
-    import pandas as pd
-
     made = [(task, name, make(task)) for task in tasks() for name, make in ways().items()]
-    rates: dict[tuple[str, str], list[float]] = {}
-    total = repeats * len(made)
-    for turn in range(-1, repeats):  # one more before them, to compile and to fill caches
-        for i, (task, name, train) in enumerate(made):
-            if progress is not None:
-                progress(f"{task.name}, {name}", max(0, turn * len(made) + i), total)
+    for turn in range(-1, repeats):
+        for task, name, train in made:
+            count = task.counts[name]
             start = time.perf_counter()
-            train(task.counts[name])
-            rate = task.counts[name] / (time.perf_counter() - start)
+            train(count)
             if turn >= 0:
-                rates.setdefault((task.name, name), []).append(rate)
-    middle = {key: statistics.median(found) for key, found in rates.items()}
-    rows = [
-        {
-            "task": task,
-            "way": name,
-            "per_second": middle[task, name],
-            "lowest": min(found),
-            "highest": max(found),
-            "times": middle[task, name] / middle[task, "torch loop"],
-        }
-        for (task, name), found in rates.items()
-    ]
-    return pd.DataFrame(rows)
+                yield Turn(task.name, name, count, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Networks per second of one way at one task: the median over its turns, and their range."""
+
+    name: str
+    way: str
+    median: float
+    lowest: float
+    highest: float
+
+
+def rates(turns: Sequence[Turn]) -> list[Rate]:
+    """What the turns come to.
+
+    >>> rates([Turn("xor", "plie", 10, seconds) for seconds in (1.0, 2.0, 5.0)])
+    [Rate(name='xor', way='plie', median=5.0, lowest=2.0, highest=10.0)]
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for turn in turns:
+        found.setdefault((turn.name, turn.way), []).append(turn.networks / turn.seconds)
+    return [Rate(*key, statistics.median(r), min(r), max(r)) for key, r in found.items()]
+
+
+def table(turns: Sequence[Turn]) -> Table:
+    """Networks per second, and how many times as many as the torch loop."""
+    from rich.table import Table
+
+    found = rates(turns)
+    loop = {rate.name: rate.median for rate in found if rate.way == LOOP}
+    made = Table("task", "way")
+    for title in ("networks per second", "range", "times the torch loop"):
+        made.add_column(title, justify="right")
+    for rate in found:
+        times = f"{rate.median / loop[rate.name]:.1f}" if rate.name in loop else ""
+        span = f"{rate.lowest:.3g} to {rate.highest:.3g}"
+        made.add_row(rate.name, rate.way, f"{rate.median:.3g}", span, times)
+    return made
+
+
+def figure(turns: Sequence[Turn]) -> Figure:
+    """The same as dots with their ranges, on a logarithmic scale."""
+    from matplotlib.figure import Figure
+
+    found = rates(turns)
+    names = list(dict.fromkeys(rate.name for rate in found))
+    drawn = Figure(figsize=(9, 0.9 + 0.35 * len(ways())), layout="constrained")
+    for axes, name in zip(np.atleast_1d(drawn.subplots(1, len(names))), names, strict=True):
+        mine = sorted((r for r in found if r.name == name), key=lambda rate: rate.median)
+        for row, rate in enumerate(mine):
+            colour = COLOURS[0] if rate.way.startswith("plie") else "#808080"
+            axes.plot([rate.lowest, rate.highest], [row, row], color=colour, linewidth=2)
+            axes.plot(rate.median, row, "o", color=colour)
+            axes.annotate(
+                f"{rate.median:.3g}", (rate.median, row), (0, 6), textcoords="offset points",
+                ha="center", color=PRINT.ink,
+            )  # fmt: skip
+        axes.set_yticks(range(len(mine)), [rate.way for rate in mine])
+        axes.set_ylim(-0.5, len(mine) - 0.2)
+        axes.margins(x=0.15)
+        axes.set_xscale("log")
+        axes.set_title(name)
+        axes.set_xlabel("networks per second")
+    return drawn

@@ -84,7 +84,8 @@ def _compiled(task: Task) -> Callable[[int], Any]:
             if recipe.batch_size is None:
                 return step(state, None)
             order = jax.random.permutation(key, n)[: batches * size].reshape(batches, size)
-            return jax.lax.scan(step, state, order)
+            scanned: tuple[Any, Any] = jax.lax.scan(step, state, order)
+            return scanned
 
         keys = jax.random.split(key, recipe.epochs)
         state, values = jax.lax.scan(epoch, (parameters, zeros, zeros, 0.0), keys)
