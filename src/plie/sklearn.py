@@ -208,9 +208,12 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]
             x, y = validate_data(self, X, y, dtype=np.float32, reset=new, **self._takes)
         weight = None
         if sample_weight is not None:
-            w = _check_sample_weight(sample_weight, x, ensure_non_negative=True)
-            if not w.any():
-                raise InputError("every sample_weight is zero; at least one must not be")
+            w = _check_sample_weight(sample_weight, x)
+            if w.min() < 0 or w.max() == 0:
+                raise InputError(
+                    "every sample_weight is zero or more, and not all are zero; "
+                    f"those given range from {w.min()} to {w.max()}"
+                )
             weight = torch.tensor(w, dtype=torch.float32)
         # copied, since torch takes no array that is read only
         return torch.tensor(x), self._target(y, new, classes), weight
