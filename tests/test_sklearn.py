@@ -390,7 +390,7 @@ def test_bad_data_is_refused():
         MLPClassifier().fit(x, np.ones_like(y))
     with pytest.raises(ValueError, match=r"(?i)sample.weight.*zero"):
         MLPClassifier().fit(x, y, sample_weight=np.zeros(len(y)))
-    with pytest.raises(InputError, match="not all are zero; those given range from -1.0 to -1.0"):
+    with pytest.raises(InputError, match=r"not all are zero; those given range from -1.0 to -1.0"):
         MLPClassifier().fit(x, y, sample_weight=-np.ones(len(y)))
     with pytest.raises(ValueError, match="too large for dtype"):
         MLPClassifier().fit(x * 1e60, y)
