@@ -224,6 +224,8 @@ def _versions() -> str:
 
 
 def _ray() -> Any:
+    # what Ray tells of its nodes would land between the lines of the table; it reads this once
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
     try:
         import ray
     except ImportError:
