@@ -45,6 +45,7 @@ class Curve:
         self.trusted = True
         self.order_at_zero = 0
         self.roots: list[tuple[float, float]] = []
+        self._exact: dict[float, float] = {}
 
     def quick(self, x: Array) -> Array:
         """float64 values: enough to fit by wherever `trusted`."""
@@ -61,11 +62,15 @@ class Curve:
             raise TimeoutError("the table takes too long to build")
 
     def exact(self, x: Array) -> Array:
-        """The nearest float64 to the true values."""
+        """The nearest float64 to the true values, each computed once: searches come back."""
         y = []
         for value in x.ravel().tolist():
-            self._check_time()
-            y.append(float(mp_evaluate(self.expr, {"x": value}, DIGITS)))
+            found = self._exact.get(value)
+            if found is None:
+                self._check_time()
+                found = float(mp_evaluate(self.expr, {"x": value}, DIGITS))
+                self._exact[value] = found
+            y.append(found)
         return np.array(y).reshape(x.shape)
 
     def examine(self) -> None:

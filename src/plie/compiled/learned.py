@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from plie.calculus import derivative
 from plie.compiled.evaluate import kernel
 from plie.compiled.family import MOST_TERMS, Family, family, number
 from plie.compiled.native import BLOCK, FamilyTerm, PackedFamily, like, native
-from plie.compiled.tables import Compiled, compiled
+from plie.compiled.tables import PATIENCE, Compiled, compiled
 
 WORTH = 4096  # elements from which a call is worth its preparation
 _SHORTEST = 64  # elements of one channel that lie side by side
@@ -168,8 +169,12 @@ def plan(spec: str, variables: str) -> Plan | None:
     if found is None or not found.terms:
         return None
     tables = []
+    deadline = time.thread_time() + PATIENCE  # of all of them together
     for term in found.terms:
-        pair = compiled(term.spec, ""), compiled(term.spec, "x")
+        pair = tuple(
+            compiled(term.spec, variables, patience=deadline - time.thread_time())
+            for variables in ("", "x")
+        )
         if pair[0] is None or pair[1] is None:
             return None
         if (pair[0].open or pair[1].open) and not term.wave:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parent.parent / "zoo" / "tables.npz"
 WORTH = 4096  # elements for which a new table is made
 _DIGEST = hashlib.sha256().digest_size
-_PATIENCE = 10.0  # seconds; what takes longer is left to torch operations
+PATIENCE = 10.0  # seconds; what takes longer is left to torch operations
 _MOST_KNOWN = 4096
 _DOUBTFUL = 2.0**-40  # of a value: so near to half the way float64 does not decide
 _DIGITS = 100
@@ -75,7 +75,9 @@ def key(spec: str, variables: str) -> str:
     return hashlib.sha256(f"{FORMAT}\n{spec}\n{variables}".encode()).hexdigest()[:32]
 
 
-def compiled(spec: str, variables: str, elements: int = WORTH) -> Compiled | None:
+def compiled(
+    spec: str, variables: str, elements: int = WORTH, patience: float = PATIENCE
+) -> Compiled | None:
     """The table of a `Formula.spec` differentiated by ``variables``.
 
     Args:
@@ -83,6 +85,8 @@ def compiled(spec: str, variables: str, elements: int = WORTH) -> Compiled | Non
         variables: what it is differentiated by.
         elements: how many there are to compute; for fewer than `WORTH` no new table is made,
             so that to type a formula and look at it takes no time.
+        patience: seconds that making one may take; what fails for less than `PATIENCE` may be
+            tried again.
 
     Returns:
         The table; None if there is none, or none yet.
@@ -91,22 +95,22 @@ def compiled(spec: str, variables: str, elements: int = WORTH) -> Compiled | Non
         return _known[spec, variables]
     record = _from_package(spec, variables)
     if record is None:
-        if elements < WORTH:
-            return None
-        record = _new(spec, variables)
+        record = _new(spec, variables, patience) if elements >= WORTH else None
+    if record is None:
+        return None
     while len(_known) >= _MOST_KNOWN:
         _known.pop(next(iter(_known)), None)
     return _known.setdefault((spec, variables), _unpack(record))
 
 
-def _new(spec: str, variables: str) -> bytes:
+def _new(spec: str, variables: str, patience: float) -> bytes | None:
     name = key(spec, variables)
     record = _from_disk(name)
     if record is None:
         try:
-            record = make(spec, variables, _PATIENCE)
+            record = make(spec, variables, patience)
         except TimeoutError:
-            return b""
+            return b"" if patience >= PATIENCE else None
         _to_disk(name, record)
     return record
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,7 @@ def _law(curve: Curve, start: float, side: int, law: NDArray[np.void]) -> bool:
     return False
 
 
+@functools.lru_cache(maxsize=1024)
 def _segment(curve: Curve, low: float, high: float, side: int) -> NDArray[np.void]:
     segment = np.zeros((), WIDE)
     a, b = sorted((side * low, side * high))
