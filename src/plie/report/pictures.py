@@ -32,16 +32,18 @@ from plie.study.table import score
 if TYPE_CHECKING:
     from plie.probe import Probe
     from plie.report.entries import Entry
-    from plie.study.results import Array, Curves, StudyResult
+    from plie.study.results import Array, StudyResult
 
 SHADING = 201  # points along each axis of a boundary picture
 EPOCHS = 150  # of a curve that are drawn
 FAINT_EPOCHS = 40
 FITTED = 400  # points of a fitted curve
 BUDGET = 4000  # points drawn in all boundary pictures together
-_LOG = 50  # a loss that falls by more is drawn on a logarithmic scale
+_LOG = 20  # a loss that falls by more is drawn on a logarithmic scale
 _LOWEST_R2 = -0.5
-_HEADROOM = 1.6  # above where the networks begin
+_LEAST_SHARE = 20.0  # per cent: a smaller scale would make little look like much
+_STARTS = 0.03  # of all values, the lowest, lie off the picture: every network's first epochs
+_HEADROOM = 4  # times where most networks begin
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,30 @@ def learning_curves(found: StudyResult, entries: Sequence[Entry]) -> list[Pictur
     """Loss and score over the epochs, in training and on the validation points."""
     curves = [(entry, entry.group.curves()) for entry in entries]
     share = found.is_classification
-    loss = "cross-entropy" if share else "squared error"
+    loss = f"loss ({'cross-entropy' if share else 'squared error'})"
     measure = "accuracy" if share else "R²"
-    kinds = (
-        ("loss in training", "loss", f"loss ({loss})"),
-        ("loss on validation points", "validation_loss", f"loss ({loss})"),
-        (f"{measure} in training", "score", measure),
-        (f"{measure} on validation points", "validation_score", measure),
-    )
-    return [_curves(title, name, ylabel, curves) for title, name, ylabel in kinds]
+
+    def lines(name: str, factor: int = 1) -> list[Line]:
+        return [_median(entry, factor * getattr(each, name)) for entry, each in curves]
+
+    losses = [lines("loss"), lines("validation_loss")]
+    log = any(_falls_far(_told_apart(each)) for each in losses)
+    scores = [lines(name, 100 if share else 1) for name in ("score", "validation_score")]
+    made = []
+    for where, each in zip(("in training", "on validation points"), losses, strict=True):
+        limits = _loss_limits(_told_apart(each), log)
+        figure = lines_figure(each, "epoch", loss, log=log, limits=limits)
+        note = "logarithmic scale" if log else ""
+        made.append(Picture(f"loss {where}", note, svg(figure, f"loss {where}")))
+    for where, each in zip(("in training", "on validation points"), scores, strict=True):
+        limits = _score_limits(_told_apart(each), -math.inf if share else _LOWEST_R2)
+        figure = lines_figure(each, "epoch", f"{measure}, %" if share else measure, limits=limits)
+        made.append(Picture(f"{measure} {where}", "", svg(figure, f"{measure} {where}")))
+    return made
 
 
-def _curves(title: str, name: str, ylabel: str, curves: Sequence[tuple[Entry, Curves]]) -> Picture:
-    lines = [_median(entry, getattr(each, name)) for entry, each in curves]
-    drawn = [line for line in lines if not line.faint] or lines
-    log, limits = _loss_limits(drawn) if "loss" in name else (False, _score_limits(drawn, ylabel))
-    figure = lines_figure(lines, "epoch", ylabel, log=log, limits=limits)
-    return Picture(title, "logarithmic scale" if log else "", svg(figure, title))
+def _told_apart(lines: Sequence[Line]) -> Sequence[Line]:
+    return [line for line in lines if not line.faint] or lines
 
 
 def _median(entry: Entry, table: Array) -> Line:
@@ -119,31 +128,41 @@ def _spread(n: int, most: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]
     return np.unique(np.round((n - 1) * np.linspace(0, 1, most) ** 1.5).astype(np.int64))
 
 
-def _loss_limits(lines: Sequence[Line]) -> tuple[bool, tuple[float, float] | None]:
-    """Whether on a logarithmic scale, and from where to where: a blow-up must not hide the rest."""
-    values = np.concatenate([line.y[np.isfinite(line.y)] for line in lines])
-    starts = [line.y[np.isfinite(line.y)][:1] for line in lines]
-    if not len(values):
-        return False, None
-    top = min(float(values.max()), _HEADROOM * float(np.median(np.concatenate(starts))))
-    top = max(top, float(np.median(values)))
-    least = float(values.min())
-    if least > 0 and top / least > _LOG:
-        return True, (least / 1.5, top * 1.5)
-    return False, (min(0.0, least), 1.05 * top or 1.0)
+def _falls_far(lines: Sequence[Line]) -> bool:
+    """Whether a loss needs a logarithmic scale."""
+    values = _finite([line.y for line in lines])
+    return bool(len(values)) and 0 < float(values.min()) * _LOG < float(np.quantile(values, 0.9))
 
 
-def _score_limits(lines: Sequence[Line], ylabel: str) -> tuple[float, float] | None:
-    ends = [line.y if line.low is None else line.low for line in lines]
-    values = np.concatenate([end[np.isfinite(end)] for end in ends])
+def _loss_limits(lines: Sequence[Line], log: bool) -> tuple[float, float] | None:
+    """From where to where: a blow-up must not hide the rest."""
+    values = _finite([line.y for line in lines])
+    if log:
+        values = values[values > 0]
     if not len(values):
         return None
-    low = float(values.min())
-    if ylabel == "R²":
-        low = max(low, _LOWEST_R2)
-    high = max(float(np.nanmax(line.y)) for line in lines if np.isfinite(line.y).any())
+    start = float(
+        np.median([line.y[np.isfinite(line.y)][0] for line in lines if len(_finite([line.y]))])
+    )
+    top = max(min(float(values.max()), _HEADROOM * start), float(np.median(values)))
+    if log:
+        return float(values.min()) / 1.5, 1.5 * top
+    return min(0.0, float(values.min())), 1.05 * top or 1.0
+
+
+def _score_limits(lines: Sequence[Line], lowest: float) -> tuple[float, float] | None:
+    values = _finite([line.y if line.low is None else line.low for line in lines])
+    if not len(values):
+        return None
+    low = max(float(np.quantile(values, _STARTS)), lowest)
+    high = max(low, float(_finite([line.y for line in lines]).max()))
     pad = 0.06 * max(high - low, 1e-3)
-    return low - pad, max(high, low) + pad
+    return low - pad, high + pad
+
+
+def _finite(parts: Sequence[Array]) -> Array:
+    values = np.concatenate(parts)
+    return values[np.isfinite(values)]
 
 
 # --- networks on the data -----------------------------------------------------------------------
@@ -161,21 +180,22 @@ def boundaries(found: StudyResult, entries: Sequence[Entry]) -> list[Picture]:
         model = entry.group.network()
         field = evaluate(model, data, SHADING)
         name = f"decision boundary of {entry.name}"
+        right = percent(_median_score(entry))
         made.append(
             Picture(
                 entry.name,
-                f"{percent(_median_score(entry))} right{_line(straightness(model, data))}",
+                f"{right} of new points right{_line(straightness(model, data))}",
                 svg(boundary_figure(field, data, palette=PAGE, most=most), name),
                 # numbered: labels that differ in a sign only would give one name
                 f"boundary-{i}-{slug(entry.name)}.png",
-                png(boundary_figure(field, data, f"{entry.name}: {percent(_median_score(entry))}")),
+                png(boundary_figure(field, data, f"{entry.name}: {right}")),
             )
         )
     return made
 
 
 def _line(found: Straightness) -> str:
-    return f"; {describe(found)}" if found.r2 is not None else ""
+    return f"\n{describe(found)}" if found.r2 is not None else ""
 
 
 def fits(found: StudyResult, entries: Sequence[Entry]) -> list[Picture]:
@@ -262,7 +282,14 @@ def _shares(looked: Sequence[tuple[Entry, Probes]]) -> Iterator[Picture]:
     )
     for title, ylabel, read in kinds if looked else ():
         lines = [_share(entry, found, read) for entry, found in looked]
-        figure = lines_figure(lines, "epochs trained", ylabel, limits=(-3, 103))
+        top = max(
+            _LEAST_SHARE,
+            *(
+                float(_finite([line.y, line.y if line.high is None else line.high]).max())
+                for line in lines
+            ),
+        )
+        figure = lines_figure(lines, "epochs trained", ylabel, limits=(-0.03 * top, 1.03 * top))
         yield Picture(title, "", svg(figure, f"{title} over training"))
 
 

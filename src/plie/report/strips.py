@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from plie.study.results import Array
 
 # how many times as wide as what most rows need a scale may be
-_STRETCH = 30
+_STRETCH, _GAP_STRETCH = 30, 6
 _MOST_DOTS = 100  # of a row
 
 
@@ -128,9 +128,9 @@ def gap_strips(made: Sequence[Comparison], factor: float) -> Strips:
     ends = [v for c in made for v in (c.difference.low, c.difference.mean, c.difference.high)]
     finite = [v for v in ends if math.isfinite(v)]
     low, high = min(0.0, *finite), max(0.0, *finite)
-    middle = float(np.median([abs(c.difference.mean) for c in made]))
-    if middle and len(made) > 2:
-        low, high = max(low, -_STRETCH * middle), min(high, _STRETCH * middle)
+    reach = np.nanmedian([np.abs([c.difference.low, c.difference.high]).max() for c in made])
+    if reach > 0 and len(made) > 2:
+        low, high = max(low, -_GAP_STRETCH * reach), min(high, _GAP_STRETCH * reach)
     pad = 0.04 * (high - low) or 0.01
     scale = Scale(low - pad, high + pad)
     rows = []

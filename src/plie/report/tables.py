@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plie.recipe import Recipe
 from plie.report import strips
 from plie.report.words import against, number
 from plie.statistics import compare
@@ -190,7 +191,11 @@ def rates(found: StudyResult, entries: Sequence[Entry]) -> list[tuple[Entry, lis
         for lr in found.record["rates"]:
             rate = tried.get(lr)
             lost = f"{rate.diverged} of {rate.seeds} diverged" if rate and rate.diverged else ""
-            text = "–" if rate is None else _said(rate.score, share)
+            text = (
+                "–"
+                if rate is None
+                else _said(rate.score, share).removesuffix("\N{NO-BREAK SPACE}%")
+            )
             cells.append({"text": text, "lost": lost, "chosen": lr == entry.group.lr})
         rows.append((entry, cells))
     return rows
@@ -311,8 +316,8 @@ def _optimiser(recipe: dict[str, Any]) -> str:
         parts += ["Nesterov"] * bool(recipe.get("nesterov"))
     else:
         parts += [f"betas {', '.join(f'{b:g}' for b in recipe['betas'])}, eps {recipe['eps']:g}"]
-    decay = recipe["weight_decay"]
-    return "; ".join([*parts, f"weight decay {'by default' if decay is None else f'{decay:g}'}"])
+    decay = Recipe(optimizer=recipe["optimizer"], weight_decay=recipe["weight_decay"]).decay
+    return "; ".join([*parts, f"weight decay {decay:g}"])
 
 
 def _epochs(recipe: dict[str, Any]) -> str:

@@ -51,9 +51,9 @@ def against(baseline: str, made: tuple[Comparison, ...]) -> str:
     if better == n:
         every = {1: made[0].first, 2: "Both activations"}.get(n, f"All {n} activations")
         return f"{every} {'is' if n == 1 else 'are'} better than {baseline}."
-    told = [f"{better} of {n} activations better than {baseline}"]
-    told += [f"{worse} worse"] * (worse > 0) + [f"no difference found for {same}"] * (same > 0)
-    return f"{'; '.join(told)}."
+    told = [f"{better} of {n} activations {'is' if better == 1 else 'are'} better than {baseline}"]
+    told += [f"{worse} worse"] * (worse > 0) + [f"no difference was found for {same}"] * (same > 0)
+    return f"{', '.join(told)}."
 
 
 def percent(share: float) -> str:
