@@ -203,10 +203,10 @@ def test_as_good_a_rate_inside_is_no_edge(lecture):
 
 
 def test_default_rates_follow_the_optimiser():
-    assert Study("iris").rates == (1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2)
+    assert Study("iris").rates == (3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2)
     assert Study("xor").rates == (0.1,)
-    assert Study("xor", optimizer="adam").rates == (1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2)
-    assert Study("iris", optimizer="sgd").rates[2] == 0.1
+    assert Study("xor", optimizer="adam").rates == (3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2)
+    assert Study("iris", optimizer="sgd").rates[1] == 0.1
     assert Study("iris", lr_grid=[0.5, 0.1, 0.5]).rates == (0.1, 0.5)
 
 

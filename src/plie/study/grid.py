@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from plie.study.results import StudyResult
 
 MOST_UNITS = 10_000  # of a hidden layer: two such layers in a row still fit into memory
-FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)  # times the optimiser's usual rate: the grid
+FACTORS = tuple(10 ** (n / 2) for n in range(-1, 4))  # times the optimiser's usual rate
 UPDATES = 1000  # that small data gets at least, whatever the epochs
 EPOCHS = 30
 
@@ -73,7 +73,8 @@ class Study:
         hidden: units of the hidden layers; ``(64, 64)`` when None.
         epochs: 30 when None, or on small data as many as 1,000 updates take.
         lr: one learning rate for all.
-        lr_grid: rates to choose from; a tenth to ten times the optimiser's usual one when None.
+        lr_grid: rates to choose from; a third to thirty times the
+            optimiser's usual one when None.
         optimizer: as in `plie.recipe.Recipe`, like the next six; Adam when None.
         momentum: of SGD.
         weight_decay: of the weights.

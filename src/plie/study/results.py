@@ -271,14 +271,14 @@ class StudyResult:
             names = [group.candidate.name for group in self.groups if group.edge == end]
             if names:
                 said.append(
-                    f"the best learning rate of {', '.join(names)} is the {end} of the grid: "
+                    f"The best learning rate of {', '.join(names)} is the {end} of the grid: "
                     "a better one may lie beyond"
                 )
         for group in self.groups:
             if group.diverged.any():
                 many = f"{int(group.diverged.sum())} of {len(group.seeds)}"
                 left = "" if group.interval() else ", and it is left out of the comparison"
-                said.append(f"training of {group.label} diverged for {many} seeds{left}")
+                said.append(f"Training of {group.label} diverged for {many} seeds{left}")
         return said
 
     def table(self) -> pd.DataFrame:
