@@ -342,9 +342,9 @@ def test_a_zero_keeps_the_sign_that_the_formula_gives_it(name):
 
 
 def test_a_new_formula_compiles_soon():
-    begin = time.perf_counter()
+    begin = time.thread_time()  # a busy machine takes nothing from it
     made = table.build("x*sigmoid(1.37*x) + 0.1*exp(-x*x)")
-    assert time.perf_counter() - begin < 10  # alone it takes a third of a second
+    assert time.thread_time() - begin < 2
     assert made.worst <= table.ULP_BOUND
 
 
