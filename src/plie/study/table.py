@@ -76,10 +76,12 @@ def _boundary(found: StudyResult, group: Group) -> str:
 def score(value: float, share: bool) -> str:
     """A score as tables have it: a share in per cent, or an R².
 
-    >>> score(0.9815, True), score(0.9815, False)
-    ('98.2 %', '0.982')
+    >>> score(0.9815, True), score(0.9815, False), score(-1.5e30, False)
+    ('98.2 %', '0.982', '-1.5e+30')
     """
-    return f"{100 * value:.1f} %" if share else f"{value:.3f}"
+    if share:
+        return f"{100 * value:.1f} %"
+    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def ends(middle: Interval | None, share: bool) -> str:

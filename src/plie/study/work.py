@@ -127,7 +127,8 @@ def _curves(history: History) -> bytes:
     """float32 ``(4, epochs)``; NaN where there was no validation."""
     rows = (history.loss, history.score, history.validation_loss, history.validation_score)
     none = [np.nan] * len(history.loss)
-    return np.array([row or none for row in rows], dtype=np.float32).tobytes()
+    with np.errstate(over="ignore"):  # where training diverges
+        return np.array([row or none for row in rows], dtype=np.float32).tobytes()
 
 
 def _rows(many: Networks) -> Array:
