@@ -115,6 +115,18 @@ def test_equal_points_are_one_to_the_bit():
     assert not (weighted.coefs_[0] == other.coefs_[0]).all()
 
 
+def test_points_of_a_normalised_batch_stay_apart():
+    """Each counts in the batch's mean and variance."""
+    x, y = (np.concatenate([part, part[:20]]) for part in regression())
+    net = MLPRegressor(8, norm="batch", max_iter=5, alpha=0, random_state=0).fit(x, y)
+    torch.manual_seed(0)
+    network = MLP(3, 8, 1, norm="batch")
+    points = torch.tensor(x).float(), torch.tensor(y).float()
+    fit(network, *points, Recipe(epochs=5, lr=0.001, optimizer="adam"), seed=0)
+    mean = network.layers[1].running_mean
+    torch.testing.assert_close(net.network_.layers[1].running_mean, mean, rtol=1e-4, atol=1e-6)
+
+
 def test_weights_of_batches_are_those_of_plie():
     x, y = regression()
     weight = np.random.default_rng(1).uniform(0, 3, len(y))
@@ -196,6 +208,14 @@ def test_the_first_call_needs_the_classes_and_later_ones_keep_them():
         net.partial_fit(x[:2], [1, 7])
 
 
+def test_after_fit_the_optimiser_starts_anew():
+    x, y = regression()
+    net = MLPRegressor(8, max_iter=3, random_state=0)
+    fresh, used = clone(net).fit(x, y), clone(net).partial_fit(x, y).fit(x, y)
+    for _ in range(2):
+        assert (fresh.partial_fit(x, y).predict(x) == used.partial_fit(x, y).predict(x)).all()
+
+
 def test_a_warm_start_goes_on():
     x, y = IRIS
     net = MLPClassifier(8, warm_start=True, max_iter=5, random_state=0).fit(x, y)
@@ -223,6 +243,8 @@ def test_early_stopping():
         net.partial_fit(x, y)
     with pytest.raises(InputError, match=r"validation_fraction=0.1 of 10 points holds back 1;"):
         MLPRegressor(early_stopping=True).fit(x[:10], y[:10])
+    with pytest.raises(ValueError, match="least populated class"):  # every class is held back
+        MLPClassifier(early_stopping=True).fit(x, np.arange(len(y)) == 0)
     none = MLPClassifier(4, max_iter=1).fit(x, y)
     assert none.validation_scores_ is none.best_validation_score_ is None
 
@@ -419,6 +441,13 @@ def test_divergence_is_an_error_and_leaves_nothing():
         net.fit(x, y)
     with pytest.raises(NotFittedError):
         net.predict(x)
+
+
+def test_the_tags():
+    for estimator, several in ((MLPClassifier(), False), (MLPRegressor(), True)):
+        assert sklearn.utils.get_tags(estimator).target_tags.multi_output == several
+    assert not sklearn.utils.get_tags(MLPClassifier()).classifier_tags.multi_label
+    assert MLPRegressor()._more_tags() == {"multioutput": True}  # until scikit-learn 1.6
 
 
 def test_the_right_kinds_of_error():

@@ -276,12 +276,13 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]
         size = min(n, 200 if auto else _whole("batch_size other than 'auto'", self.batch_size))
         share = 1.0 if weight is None else weight.double().mean().item()
         alpha = float(self.alpha)
+        momentum = float(self.momentum) if self.solver == "sgd" else 0.0
         return {
             "lr": float(self.learning_rate_init),
             "batch_size": size if size < n else None,
             "optimizer": self.solver,
-            "momentum": float(self.momentum),
-            "nesterov": bool(self.nesterovs_momentum and self.momentum > 0),
+            "momentum": momentum,
+            "nesterov": bool(self.nesterovs_momentum and momentum > 0),
             "betas": (float(self.beta_1), float(self.beta_2)),
             "eps": float(self.epsilon),
             "weight_decay": alpha if self.solver == "adamw" else alpha / (size * share),
