@@ -139,6 +139,7 @@ def lines_figure(
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _blank(4.6, 2.9, palette.ink)
+    behind = sum(line.faint for line in lines)
     for line in sorted(lines, key=lambda line: not line.faint):
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.16, lw=0)
@@ -148,7 +149,7 @@ def lines_figure(
             line.dash,
             color=line.colour,
             lw=0.7 if line.faint else 1.8,
-            alpha=0.22 if line.faint else 1,
+            alpha=max(0.07, min(0.3, 12 / behind)) if line.faint else 1,
             marker="o" if dots and not line.faint else "",
             ms=4,
         )
@@ -209,7 +210,10 @@ def svg(figure: Figure, label: str) -> str:
         element = element.replace(colour.lower(), f"var(--class{i})")
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r"<!--.*?-->", "", element, flags=re.DOTALL)
+    # numbers that every figure counts from 1: a page has several
+    element = re.sub(r' id="[\w.]+_\d+"', "", element)
     element = re.sub(r' (?:d|x|y|points)="[^"]*"', _rounded, element)
+    element = re.sub(r"\n\s+", "\n", element)
     element = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", element, count=1)
     return element.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
 

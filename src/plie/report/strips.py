@@ -82,6 +82,8 @@ class Scale:
 def score_strips(entries: Sequence[Entry], share: bool) -> Strips:
     """Test scores: every seed, the mean and its interval."""
     shown = [entry for entry in entries if entry.interval is not None]
+    if not shown:
+        return Strips((), ())
     scale = _score_scale([entry.group.test.score for entry in shown])
     rows = []
     for entry in shown:
@@ -98,7 +100,7 @@ def _score_scale(rows: Sequence[Array]) -> Scale:
     """From the least to the largest, but not so wide that the better half looks all alike."""
     low, high = min(float(row.min()) for row in rows), max(float(row.max()) for row in rows)
     middle = float(np.median([row.mean() for row in rows]))
-    if high > middle and len(rows) > 2:
+    if high > middle:
         low = max(low, high - _STRETCH * (high - middle))
     pad = 0.03 * (high - low) or 0.01
     return Scale(low - pad, high + pad)

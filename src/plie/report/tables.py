@@ -173,9 +173,19 @@ def _comparisons(other: str, sentence: str, made: Sequence[Comparison], share: b
 def _pair(made: Comparison, row: Row, factor: int) -> Pair:
     gap = made.difference.scaled(factor)
     width = gap.high - gap.low
-    low, high = (rounded(end, width) for end in (gap.low, gap.high))
+    middle, low, high = (_gap(value, width) for value in (gap.mean, gap.low, gap.high))
     told = p_text(made.p_holm).removeprefix("p = ").removeprefix("p ")
-    return Pair(made.first, row, gap.centre, f"{low} to {high}", told, made.finding)
+    return Pair(made.first, row, middle, f"{low} to {high}", told, made.finding)
+
+
+def _gap(value: float, width: float) -> str:
+    """A difference in digits; one that rounds to nothing has no sign.
+
+    >>> _gap(-0.0, 0), _gap(-0.01, 1.5), _gap(-1.26, 1.5)
+    ('0', '0.0', '−1.3')
+    """
+    text = rounded(value, width)
+    return text if text.strip("−0.") else text.removeprefix("−")
 
 
 # --- learning rates -----------------------------------------------------------------------------
