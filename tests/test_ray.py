@@ -241,12 +241,26 @@ def test_interruption_says_how_to_go_on(cluster, tmp_path):
     assert re.fullmatch(r"interrupted after \d+ of 900 networks, which are kept; .*\n", err)
 
 
+def test_an_interruption_anywhere_ends_what_is_in_flight(cluster, tmp_path, monkeypatch):
+    ended = []
+    monkeypatch.setattr(ray_cluster._Fleet, "cancel", lambda fleet, copies: ended.extend(copies))
+
+    def interrupt(label, done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    # whoever keeps the error keeps all frames
+    with pytest.raises(KeyboardInterrupt) as kept:
+        grid(tmp_path, seeds=40).run(executor="ray", progress=interrupt)
+    assert ended, kept
+
+
 def test_the_command_prints_what_it_does_without_a_cluster(cluster, capsys, tmp_path):
     words = ("study", "xor", "--epochs", "2", "-a", "relu,tanh", "--executor")
     code, out, err = typed(capsys, *words, "ray", "-o", str(tmp_path / "there"))
     assert (code, err) == (0, "")
     _, here, _ = typed(capsys, *words, "local", "-o", str(tmp_path / "here"))
-    times = r" *[\d.]+ m?s +"
+    times = r" *[\d.]+ [mµ]?s +"
     assert re.sub(times, "", out.replace("there", "here")) == re.sub(times, "", here)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -260,8 +261,9 @@ class Study:
         with plan.open() as store:
             store.remember(plan.digest, plan.record, self.command)
             jobs = Jobs(store, plan.cells(), progress)
-            for job, done in run_jobs(jobs, Points.of(plan.split)):
-                jobs.store_results(job, done)
+            with closing(run_jobs(jobs, Points.of(plan.split))) as finished:
+                for job, done in finished:
+                    jobs.store_results(job, done)
             return gather.gather(store, plan.record, plan.candidates, jobs.reused, plan.split)
 
     def results(self) -> pd.DataFrame:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from plie.errors import unknown
-from plie.study.records import Candidate, Cell, CellResult, Job, Points
 from plie.study.ray_cluster import RayCluster
+from plie.study.records import Candidate, Cell, CellResult, Job, Points
 from plie.study.work import run_job
 
 if TYPE_CHECKING:
@@ -122,6 +122,10 @@ def _shape(candidate: Candidate) -> object:
     return (candidate.hidden, candidate.norm, candidate.dropout, random)
 
 
+# each job with its results
+Finished: TypeAlias = Generator[tuple[Job, list[CellResult]], None, None]
+
+
 class Executor(Protocol):
     """What runs the jobs of a study, here or elsewhere.
 
@@ -129,12 +133,12 @@ class Executor(Protocol):
     and `Jobs.took` when one is done; `Jobs.finished` says when to end.
     """
 
-    def __call__(self, jobs: Jobs, data: Points) -> Iterator[tuple[Job, list[CellResult]]]:
+    def __call__(self, jobs: Jobs, data: Points) -> Finished:
         """Run them all."""
         ...
 
 
-def local(jobs: Jobs, data: Points) -> Iterator[tuple[Job, list[CellResult]]]:
+def local(jobs: Jobs, data: Points) -> Finished:
     """One job after the other in this process."""
     while not jobs.finished:
         job = jobs.take()

@@ -20,7 +20,7 @@ from plie.study.records import FORMAT, CellResult, Job, Points
 from plie.study.work import run_job
 
 if TYPE_CHECKING:
-    from plie.study.jobs import Jobs
+    from plie.study.jobs import Finished, Jobs
 
 Train: TypeAlias = Callable[[Job, Points], list[CellResult]]
 
@@ -57,7 +57,7 @@ class RayCluster:
     address: str | None = None
     train: Train = run_job
 
-    def __call__(self, jobs: Jobs, data: Points) -> Iterator[tuple[Job, list[CellResult]]]:
+    def __call__(self, jobs: Jobs, data: Points) -> Finished:
         """Run them all."""
         ray = _ray()
         if jobs.finished:  # nothing to start a cluster for
@@ -88,7 +88,7 @@ class _Fleet:
         self.flights: dict[Any, _Flight] = {}
         self._cpus, self._counted = 0, -math.inf
 
-    def run(self, jobs: Jobs) -> Iterator[tuple[Job, list[CellResult]]]:
+    def run(self, jobs: Jobs) -> Finished:
         try:
             while not jobs.finished:
                 while len(self.flights) < PER_CPU * max(self.cpus, 1) and (job := jobs.take()):
@@ -172,6 +172,8 @@ class _Fleet:
         ) from error
 
     def cancel(self, copies: Any) -> None:
+        if not self.ray.is_initialized():  # at the process's end; to ask anything would start it
+            return
         for copy in copies:
             self.ray.cancel(copy, force=True)
 
