@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +43,8 @@ class Strips:
 
     rows: tuple[Row, ...]
     ticks: tuple[tuple[float, str], ...]
-    beyond: tuple[str, ...] = field(default=())
+    beyond: tuple[str, ...] = ()
+    log: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def time_strips(entries: Sequence[Entry]) -> Strips:
     for entry in shown:
         mean = float(entry.group.seconds.mean())
         rows.append(_row(entry, _time(mean), entry.group.seconds, mean, scale))
-    return Strips(tuple(rows), scale.ticks(lambda v: _time(v) if v else "0"))
+    return Strips(tuple(rows), scale.ticks(lambda v: _time(v) if v else "0"), log=scale.log)
 
 
 def _time(seconds: float) -> str:
