@@ -15,8 +15,11 @@ from .errors import ParameterError as ParameterError
 from .errors import PlieError as PlieError
 from .errors import UnknownNameError as UnknownNameError
 from .facts import Facts as Facts
+from .many import Networks as Networks
 from .models import MLP as MLP
+from .recipe import Recipe as Recipe
 from .study import Study as Study
+from .train import fit as fit
 from .zoo import define as define
 from .zoo import families as families
 from .zoo import get as get

@@ -71,6 +71,8 @@ class Recipe:
         _require(_is_positive(self.rate), "the learning rate must be positive and finite", self.lr)
         _require(0 <= self.momentum < 1, "the momentum lies in [0, 1)", self.momentum)
         _require(not self.nesterov or self.momentum > 0, "nesterov needs a momentum above 0", 0)
+        if self.momentum and self.optimizer != "sgd":
+            raise InputError(f"momentum is SGD's; {self.optimizer} has betas in its place")
         _require(all(0 <= b < 1 for b in self.betas), "the betas lie in [0, 1)", self.betas)
         _require(_is_positive(self.eps), "eps must be positive and finite", self.eps)
         decay = self.decay
