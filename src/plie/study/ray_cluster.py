@@ -182,6 +182,7 @@ def _worker() -> Callable[..., tuple[str, float, list[CellResult]]]:
     """What runs on a worker; made here, it travels whole, so that it runs without Plié too."""
 
     def work(wanted: str, payload: bytes, *parts: Any) -> tuple[str, float, list[CellResult]]:
+        import importlib
         import platform
 
         try:
@@ -191,13 +192,12 @@ def _worker() -> Callable[..., tuple[str, float, list[CellResult]]]:
 
             found = f"plie {plie.__version__}, torch {torch.__version__}"
             if wanted.startswith(found):
-                from plie.study import ray_cluster
-
-                found = ray_cluster._versions()
+                here = importlib.import_module("plie.study.ray_cluster")
+                found = here._versions()
         except ImportError as error:
             found = f"no {error.name}"
         if found == wanted:
-            return "", *ray_cluster._train(payload, parts)
+            return "", *here._train(payload, parts)
         where = f"a worker of the Ray cluster, on {platform.node()}, has {found}"
         return f"{where}; this process has {wanted}; install the same on every node", 0.0, []
 
