@@ -241,6 +241,11 @@ def test_bad_input_gets_a_sentence():
         many.fit(x, y, lrs=[0.1, -1.0])
     with pytest.raises(InputError, match="early takes validation points"):
         many.fit(x, y, patience=3)
+    normal = Networks.seeded([0], 3, [6], 2, "relu", norm="batch")
+    for train in (normal.fit, lambda *a, **k: fit(normal[0], *a, **k)):
+        with pytest.raises(InputError, match="of 24 points in batches of 23 the last has one"):
+            train(x, y, batch_size=23)
+        train(x, y, batch_size=24, epochs=1)
     with pytest.raises(InputError, match="no seeds"):
         Networks.seeded([], 3, [6], 2)
     with pytest.raises(InputError, match="a seed is a whole number"):

@@ -23,7 +23,7 @@ from plie.errors import InputError, unknown
 from plie.models import MLP
 from plie.probe import Probe, probe
 from plie.recipe import Recipe
-from plie.train import History, Points, check_seed, fit
+from plie.train import History, Points, check_batches, check_seed, fit
 
 MOST_POINTS = 256  # that a probe looks at
 WAYS = ("auto", "native", "stacked", "loop")
@@ -243,6 +243,7 @@ class Job:
                 raise InputError(f"{len(given)} {what} are given for {len(self.networks)} networks")
         for seed in self.seeds:
             check_seed(seed)
+        check_batches(self.networks.shape, len(self.y), self.recipe.batch_size)
         for lr in set(self.lrs):
             replace(self.recipe, lr=lr)
         if self.recipe.patience is not None and self.validation is None:

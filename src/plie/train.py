@@ -151,7 +151,7 @@ def fit(
 
     Raises:
         InputError: settings that cannot train anything, a seed that does not fit into 64 bits,
-            or patience without validation points.
+            patience without validation points, or batch normalisation of a single point.
 
     >>> from plie.data import xor
     >>> from plie.models import MLP
@@ -162,6 +162,7 @@ def fit(
     """
     recipe = replace(recipe or Recipe(), **settings)
     check_seed(seed)
+    check_batches(model, len(y), recipe.batch_size)
     if recipe.patience is not None and validation is None:
         raise InputError("to stop early takes validation points; none were given")
     optimizer = recipe.make_optimizer(model.parameters())
@@ -225,6 +226,17 @@ class _Best:
 
 def _columns(rows: list[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+
+
+def check_batches(model: nn.Module, n: int, size: int | None) -> None:
+    """Refuse batches of one point where they are normalised: they have no variance."""
+    last = n if size is None else n % size or size
+    alone = min(last, size or n) == 1
+    if alone and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
+        raise InputError(
+            f"batch normalisation takes two points or more, but of {n} points in batches of "
+            f"{size or n} the last has one; choose another batch size"
+        )
 
 
 def check_seed(seed: int) -> None:
