@@ -24,35 +24,45 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def table(found: StudyResult) -> Table:
-    """One row for each candidate, at its chosen learning rate."""
+    """One row for each candidate, at its chosen learning rate; no column that tells nothing."""
     from rich.markup import escape
     from rich.table import Table
 
-    measure = "accuracy" if found.is_classification else "R²"
-    titles = ["network"]
-    titles += [f"{measure} in training"] * found.is_generated + [f"test {measure}"]
-    titles += ["95 % interval", "n", "learning rate", "time each"]
-    titles += ["boundary"] * _has_boundary(found)
+    rows = [_cells(found, group) for group in found.groups]
+    told = [title for title in rows[0] if _tells(title, {row[title] for row in rows})]
     shown = Table()
-    for i, title in enumerate(titles):
-        shown.add_column(title, justify="right" if i else "left")
-    for group in found.groups:
-        shown.add_row(*map(escape, _cells(found, group)))
+    longest = max(len(row["network"]) for row in rows)
+    shown.add_column("network", min_width=min(longest, 24))  # others give way to it
+    for title in told[1:]:
+        shown.add_column(title, justify="right")
+    for row in rows:
+        shown.add_row(*(escape(row[title]) for title in told))
     return shown
 
 
-def _cells(found: StudyResult, group: Group) -> list[str]:
+def _tells(title: str, texts: set[str]) -> bool:
+    """A single seed and a single learning rate are what was asked for, and no news."""
+    alone = {"95 % interval": texts == {""}, "n": texts == {"1"}, "rate": len(texts) == 1}
+    return not alone.get(title, False)
+
+
+def _cells(found: StudyResult, group: Group) -> dict[str, str]:
+    """What there is to say of a candidate, by the columns' titles."""
     unit = found.is_classification
-    train = [score(float(group.train.score.mean()), unit)] * found.is_generated
+    measure = "accuracy" if unit else "R²"
     middle = group.interval()
     test = score(float(group.test.score.mean()) if middle is None else middle.mean, unit)
-    if group.diverged.all():
-        test = "diverged"
-    seconds = duration(float(group.seconds.mean()))
-    mark = " (edge)" if group.edge else ""
-    bent = [_boundary(found, group)] if _has_boundary(found) else []
-    start = [group.label, *train, test, ends(middle, unit), str(len(group.seeds))]
-    return [*start, f"{group.lr:g}{mark}", seconds, *bent]
+    cells = {"network": group.label}
+    if found.is_generated:
+        cells[f"training {measure}"] = score(float(group.train.score.mean()), unit)
+    cells[f"test {measure}"] = "diverged" if group.diverged.all() else test
+    cells["95 % interval"] = ends(middle, unit)
+    cells["n"] = str(len(group.seeds))
+    cells["rate"] = f"{group.lr:g}{' (edge)' if group.edge else ''}"
+    cells["time each"] = duration(float(group.seconds.mean()))
+    if _has_boundary(found):
+        cells["boundary"] = _boundary(found, group)
+    return cells
 
 
 def _has_boundary(found: StudyResult) -> bool:
