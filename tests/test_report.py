@@ -229,7 +229,7 @@ def test_the_numbers_are_those_of_plie_results(studied, page):
         row = rows[group.candidate.name + tag]
         assert row["test accuracy"] == columns["test accuracy"][i]
         assert row["95 % interval"] == columns["95 % interval"][i]
-        assert row["training accuracy"] == columns["accuracy in training"][i]
+        assert row["training accuracy"] == columns["training accuracy"][i]
         assert row["seeds"] == columns["n"][i] == "8"
         assert row["time each"] == columns["time each"][i]
         assert row["parameters"] == str(group.parameters)
