@@ -43,7 +43,7 @@ Finding = Literal["better", "worse", "no difference found", "too few seeds"]
 
 _EXACT = 24  # seeds up to which every choice of signs is counted
 _FLIPS = 100_000  # choices of signs drawn beyond
-_BLOCK = 32  # rows whose signs are drawn at once, 25 MB
+_SIGNS = 1 << 21  # drawn at once, 16 MB, however many seeds or pairs there are
 _TIE = 1e-9  # relative: sums that differ by less are equal
 
 
@@ -205,11 +205,13 @@ def _flip_p(rows: Array, seed: int) -> Array:
     if rows.shape[1] <= _EXACT:
         counted = (_share_beyond(row, x) for row, x in zip(rows, least, strict=True))
         return np.fromiter(counted, np.float64, len(rows))
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (rows.shape[1], _FLIPS))
-    blocks = (slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK))
-    beyond = [(np.abs(rows[b] @ signs) >= least[b, None]).sum(axis=1) for b in blocks]
+    generator, beyond = np.random.default_rng(seed), np.zeros(len(rows))
+    at_once = max(1, _SIGNS // max(rows.shape))
+    for left in range(_FLIPS, 0, -at_once):
+        signs = 2.0 * generator.integers(0, 2, (rows.shape[1], min(left, at_once))) - 1
+        beyond += (np.abs(rows @ signs) >= least[:, None]).sum(axis=1)
     # the scores as they are count as one of the draws, so that no p is 0
-    return (np.concatenate(beyond) + 1.0) / (_FLIPS + 1)
+    return (beyond + 1.0) / (_FLIPS + 1)
 
 
 def _share_beyond(row: Array, least: float) -> float:
