@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from subprocess import PIPE
 
 import pytest
+import torch
 from commands import typed
 
 from plie.errors import InputError
-from plie.study import Study, ray_cluster, run_job
+from plie.study import Job, Points, Study, ray_cluster, run_job
 from plie.study.jobs import Jobs
 from plie.study.ray_cluster import ATTEMPTS, ClusterError, RayCluster
 
@@ -102,6 +104,22 @@ def test_results_are_the_local_ones_bit_for_bit(cluster, tmp_path, settings):
     found = grid(tmp_path / "there", **settings).run(executor="ray")
     assert found.reused == 0
     assert stored(tmp_path / "there") == stored(tmp_path / "here")
+
+
+@pytest.mark.parametrize("settings", [{"norm": "layer"}, {"dropout": 0.2}], ids=str)
+def test_results_do_not_depend_on_the_number_of_threads(settings):
+    plan = Study("digits", "relu", epochs=1, seeds=1, lr=0.01, baselines=False, **settings).plan()
+    (candidate, cells), data = plan.cells()[0], Points.of(plan.split)
+
+    def trained(threads):
+        torch.set_num_threads(threads)
+        try:
+            (result,) = run_job(Job(candidate, tuple(cells)), data)
+        finally:
+            torch.set_num_threads(1)
+        return replace(result, seconds=0)
+
+    assert trained(2) == trained(1)
 
 
 def test_a_lost_node_and_one_that_joins(cluster, tmp_path, alone, small_jobs):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -263,6 +264,20 @@ class Job:
         return way
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work on one thread: how many share a sum decides its last bit.
+
+    A network must not depend on the machine's number of processors.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _run_loop(job: Job, progress: Progress) -> list[History]:
     histories = []
     for i, (seed, lr) in enumerate(zip(job.seeds, job.lrs, strict=True)):
@@ -271,6 +286,7 @@ def _run_loop(job: Job, progress: Progress) -> list[History]:
     return histories
 
 
+@one_thread()
 def _alone(job: Job, i: int, seed: int, lr: float) -> History:
     model = job.networks[i]
     probes: list[Probe] = []
@@ -306,7 +322,7 @@ def _run_native(job: Job, progress: Progress) -> list[History]:
     return histories
 
 
-_RUNS = {"native": _run_native, "stacked": stacked.run, "loop": _run_loop}
+_RUNS = {"native": _run_native, "stacked": one_thread()(stacked.run), "loop": _run_loop}
 
 
 def _made(seed: int, args: Sequence[Any], options: dict[str, Any]) -> MLP:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plie.many import Networks
+from plie.many import Networks, one_thread
 from plie.study.records import CellResult, Job, Measure, Points
 from plie.train import losses, score_of
 
@@ -33,7 +33,8 @@ def run_job(
 ) -> list[CellResult]:
     """Train the job's networks and measure them.
 
-    The results are the same, to the last bit, however cells are divided into jobs.
+    The results are the same, to the last bit, however cells are divided into jobs and however
+    many threads there are.
 
     Args:
         job: what to train.
@@ -52,7 +53,8 @@ def run_job(
         probes=looks(candidate.recipe.epochs),
         progress=progress,
     )
-    train, test = _Measured(many, *data.train), _Measured(many, *data.test)
+    with one_thread():
+        train, test = _Measured(many, *data.train), _Measured(many, *data.test)
     values = _rows(many)
     return [
         CellResult(
