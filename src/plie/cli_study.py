@@ -102,7 +102,8 @@ def _run(asked: Study, executor: str | Executor, quiet: bool, done: list[int]) -
     with progress_bar(quiet, "networks") as show:
 
         def tell(label: str, count: float, total: int) -> None:
-            done[:] = [int(count), total]
+            if float(count).is_integer():  # what is under way is not kept yet
+                done[:] = [int(count), total]
             if show is not None:
                 show(label, count, total)
 

@@ -107,7 +107,8 @@ class Jobs:
     def tell(self, label: str, share: float) -> None:
         """Tell the progress: besides what is done, this many networks' worth is under way."""
         if self.progress is not None:
-            self.progress(label, self.done + share, self.total)
+            # never a whole number while something is under way: whole ones are kept
+            self.progress(label, self.done + share * (1 - 1e-9), self.total)
 
     def _size(self, candidate: Candidate) -> int:
         sizes = (candidate.inputs, *candidate.hidden, candidate.outputs)
