@@ -6,8 +6,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
@@ -39,6 +37,9 @@ def make_trainer(task: Task) -> Callable[[int], object]:
 
 
 def _compiled(task: Task) -> Callable[[int], Any]:
+    import jax
+    import jax.numpy as jnp
+
     x, y = jnp.asarray(task.x.numpy()), jnp.asarray(task.y.numpy())
     recipe, n = task.recipe, len(task.y)
     size = recipe.batch_size or n
