@@ -241,6 +241,20 @@ def test_bad_input_gets_a_sentence():
         many.fit(x, y, lrs=[0.1, -1.0])
     with pytest.raises(InputError, match="early takes validation points"):
         many.fit(x, y, patience=3)
+    for bad, told in (
+        ((x[:, :2], y), r"take points \(n, 3\), not \(24, 2\)"),
+        ((x, y[:5]), "24 points come with 5 targets"),
+        ((x[:0], y[:0]), "0 points come with 0 targets"),
+        ((x, y + 1), r"from 0 to 1, of shape \(n,\), not of shape \(24,\) from 1 to 2"),
+        ((x, y - 1), "from -1 to 0"),
+        ((x, y.float()), r"2 outputs take targets \(n, 2\), not \(24,\)"),
+    ):
+        with pytest.raises(InputError, match=told):
+            many.fit(*bad, epochs=1)
+        with pytest.raises(InputError, match=told):
+            many.fit(x, y, validation=bad, epochs=1)
+    with pytest.raises(InputError, match=r"each of 24 points takes one weight, not \(3,\)"):
+        many.fit(x, y, weight=torch.ones(3), epochs=1)
     normal = Networks.seeded([0], 3, [6], 2, "relu", norm="batch")
     for train in (normal.fit, lambda *a, **k: fit(normal[0], *a, **k)):
         with pytest.raises(InputError, match="of 24 points in batches of 23 the last has one"):

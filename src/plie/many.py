@@ -206,6 +206,7 @@ class Networks:
             frozenset(probes),
         )
         job.check()
+        job.check_points()
         chosen = job.choose(way)
         start = time.perf_counter()
         histories = _RUNS[chosen](job, progress or _ignore)
@@ -250,6 +251,22 @@ class Job:
         if self.recipe.patience is not None and self.validation is None:
             raise InputError("to stop early takes validation points; none were given")
 
+    def check_points(self) -> None:
+        """Raises `InputError` for points that do not fit the networks or one another."""
+        shape = self.networks.shape
+        for x, y in filter(None, ((self.x, self.y), self.validation)):
+            if x.ndim != 2 or x.shape[1] != shape.in_features:
+                raise InputError(
+                    f"these networks take points (n, {shape.in_features}), not {tuple(x.shape)}"
+                )
+            if len(y) != len(x) or len(y) == 0:
+                raise InputError(f"{len(x)} points come with {len(y)} targets")
+            _check_targets(y, shape.out_features)
+        if self.weight is not None and self.weight.shape != self.y.shape[:1]:
+            raise InputError(
+                f"each of {len(self.y)} points takes one weight, not {tuple(self.weight.shape)}"
+            )
+
     def choose(self, way: str) -> str:
         """The way to take."""
         if way not in WAYS:
@@ -276,6 +293,22 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _check_targets(y: Tensor, outputs: int) -> None:
+    if y.is_floating_point():
+        if y.numel() != len(y) * outputs:
+            raise InputError(
+                f"networks of {outputs} outputs take targets (n, {outputs}), not {tuple(y.shape)}"
+            )
+        return
+    classes = max(outputs, 2)
+    low, high = int(y.min()), int(y.max())
+    if y.ndim != 1 or low < 0 or high >= classes:
+        raise InputError(
+            f"classes are whole numbers from 0 to {classes - 1}, of shape (n,), not of shape "
+            f"{tuple(y.shape)} from {low} to {high}"
+        )
 
 
 def _run_loop(job: Job, progress: Progress) -> list[History]:
