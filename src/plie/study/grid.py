@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, replace
@@ -317,7 +318,7 @@ def _check_seeds(seeds: Sequence[int]) -> None:
     for seed in seeds:
         if not isinstance(seed, int) or not -(2**63) <= seed < 2**63:
             raise InputError(f"a seed is a whole number from -2^63 to 2^63 - 1, not {seed}")
-    twice = next((seed for i, seed in enumerate(seeds) if seed in seeds[:i]), None)
+    twice = next((seed for seed, times in Counter(seeds).items() if times > 1), None)
     if twice is not None:
         raise InputError(f"seed {twice} is given twice; each makes one network")
 
