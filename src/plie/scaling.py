@@ -34,7 +34,6 @@ COLUMNS = {
     "data": "data",
     "cells": "cells",
     "jobs": "jobs",
-    "rate": "jobs/s",
     "start": "start, s",
     "claim": "claim, ms/job",
     "store": "store, ms/cell",
@@ -45,6 +44,8 @@ COLUMNS = {
     "back": "result, B/cell",
     "memory": "memory, MB",
 }
+THROUGH_RAY = {name: COLUMNS[name] for name in ("data", "cells", "jobs", "store", "memory")}
+THROUGH_RAY |= {"rate": "jobs/s"}
 
 
 @dataclass
@@ -181,12 +182,13 @@ def main(arguments: list[str] | None = None) -> None:
     if words.one:
         print(json.dumps(measure(data[0], sizes[0], words.ray)))
         return
-    print("|", " | ".join(COLUMNS.values()), "|")
-    print("|", " | ".join("---" for _ in COLUMNS), "|")
+    columns = THROUGH_RAY if words.ray else COLUMNS
+    print("|", " | ".join(columns.values()), "|")
+    print("|", " | ".join("---" for _ in columns), "|")
     for name in data:
         for n in sizes:
             row = _alone(name, n, words.ray)
-            print("|", " | ".join(_text(row[column]) for column in COLUMNS), "|", flush=True)
+            print("|", " | ".join(_text(row[column]) for column in columns), "|", flush=True)
 
 
 def _alone(data: str, n: int, ray: bool) -> dict[str, Any]:
