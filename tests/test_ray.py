@@ -286,10 +286,13 @@ def test_the_command_prints_what_it_does_without_a_cluster(cluster, capsys, tmp_
     ("words", "sentence"),
     [
         (["--executor", "rya"], "unknown executor 'rya'; did you mean 'ray'?"),
+        (["--ray-address", "127.0.0.1:1"], "cannot use the Ray cluster at '127.0.0.1:1': Connec"),
+        (["--ray-address", "ray://127.0.0.1:1"], "cluster at 'ray://127.0.0.1:1': Connection"),
         (["--executor", "local", "--ray-address", "auto"], "--ray-address is for --executor ray"),
     ],
 )
-def test_mistakes(capsys, tmp_path, words, sentence):
+def test_mistakes(capsys, tmp_path, words, sentence, monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     code, _, err = typed(capsys, "study", "xor", *words, "-o", str(tmp_path))
     assert code == 2
     assert sentence in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ SLOW = 4.0  # times what it should take: a job is then late, and sent once more
 SOONEST = 3.0  # seconds before a job can be late
 PAUSE = 0.1  # seconds between looks at what is late, or free
 COUNTED = 2.0  # seconds between questions how many CPUs the cluster has
+KNOCK = 10.0  # seconds in which a cluster must answer
 
 
 class ClusterError(PlieError):
@@ -244,14 +246,22 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     # later Rays' way with GPUs, which workers here do not use; Ray warns until it is chosen
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at '{address}'" if address else "a Ray cluster"
         raise InputError(f"cannot use {where}: {_said(error)}") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Fail at once where nobody listens: Ray tries for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
 
 
 def _said(error: BaseException) -> str:
