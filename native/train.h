@@ -281,7 +281,7 @@ class Member {
     for (int64_t unit = 0; unit < c.sizes[l + 1]; ++unit)
       for (int64_t i = 0; i < n; ++i) {
         const float size = std::fabs(slopes[unit * width + i]);
-        steepest[unit] = std::max(steepest[unit], size);
+        if (!(size <= steepest[unit])) steepest[unit] = size;  // NaN is not dead
         flat += size < c.flat[l];
       }
     return flat;
@@ -428,8 +428,8 @@ class Member {
       const double* made = run_program(program, x + at, mine, wide, count);
       for (int i = 0; i < count; ++i) {
         if (missing && y[at + i] == y[at + i]) continue;
-        const float value = static_cast<float>(made[i]);
-        trouble |= value != value && std::isfinite(x[at + i]);
+        const float in = x[at + i], value = in != in ? in : static_cast<float>(made[i]);
+        trouble |= value != value && in == in;
         y[at + i] = flow ? value * flow[at + i] : value;
       }
     }
@@ -441,7 +441,7 @@ class Member {
     for (int64_t at = 0; at < n; at += kProgramBlock) {
       const int count = static_cast<int>(std::min<int64_t>(kProgramBlock, n - at));
       const double* made = run_program(c.bends[l].partial[k], x + at, mine, wide, count);
-      for (int i = 0; i < count; ++i) total += made[i] * flow[at + i];
+      for (int i = 0; i < count; ++i) total += (x[at + i] == x[at + i] ? made[i] : NAN) * flow[at + i];
     }
     trouble |= total != total;
     return static_cast<float>(total);

@@ -1,7 +1,9 @@
 """Networks trained together: each ends as it would alone, whatever the way."""
 
+import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from plie.compiled.native import native
 from plie.errors import InputError, UnknownNameError
 from plie.many import Networks
 from plie.models import MLP
+from plie.probe import probe
 from plie.recipe import Recipe
 from plie.train import fit
 
@@ -244,7 +247,10 @@ def test_bad_input_gets_a_sentence():
     for bad, told in (
         ((x[:, :2], y), r"take points \(n, 3\), not \(24, 2\)"),
         ((x, y[:5]), "24 points come with 5 targets"),
-        ((x[:0], y[:0]), "0 points come with 0 targets"),
+        ((x[:0], y[:0]), "at least one point takes one target each; 0 points come with 0"),
+        ((x.double(), y), "take float32, not torch.float64"),
+        ((x, y.int()), "or int64 for classes; these are torch.float32 and torch.int32"),
+        ((x.numpy(), y), "features are a torch.Tensor, not ndarray"),
         ((x, y + 1), r"from 0 to 1, of shape \(n,\), not of shape \(24,\) from 1 to 2"),
         ((x, y - 1), "from -1 to 0"),
         ((x, y.float()), r"2 outputs take targets \(n, 2\), not \(24,\)"),
@@ -253,6 +259,17 @@ def test_bad_input_gets_a_sentence():
             many.fit(*bad, epochs=1)
         with pytest.raises(InputError, match=told):
             many.fit(x, y, validation=bad, epochs=1)
+    with pytest.raises(InputError, match=r"of one kind, not torch\.int64 and torch\.float32"):
+        many.fit(x, y, validation=(x, torch.zeros(24, 2)), epochs=1)
+    for probes in ([-1], [3]):
+        with pytest.raises(InputError, match="looked into after 0 to 2 epochs, not"):
+            many.fit(x, y, probes=probes, epochs=2)
+    with pytest.raises(InputError, match=r"a seed is a whole number .* not 0\.5"):
+        many.fit(x, y, seeds=[0.5, 1], epochs=1)
+    with pytest.raises(InputError, match="networks of one shape"):
+        Networks.of([MLP(3, [6], 2, "relu"), MLP(3, [6], 2, "tanh")])
+    with pytest.raises(InputError, match="some tensor is not in this machine's memory"):
+        many.fit(x, y, weight=torch.ones(24, device="meta"), epochs=1, way="native")
     with pytest.raises(InputError, match=r"each of 24 points takes one weight, not \(3,\)"):
         many.fit(x, y, weight=torch.ones(3), epochs=1)
     normal = Networks.seeded([0], 3, [6], 2, "relu", norm="batch")
@@ -276,3 +293,48 @@ def test_each_member_has_its_own_learning_rate():
         fit(model, x, y, Recipe(epochs=3, lr=lr))
         alone = torch.cat([p.detach().flatten() for p in model.parameters()])
         torch.testing.assert_close(many.parameters[i], alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loss_that_was_never_a_number_leaves_the_last_parameters(way):
+    x, y = points(24, 3, 2)
+    how = Recipe(epochs=6, patience=2)
+    never = (x * torch.nan, y)
+    many = Networks.seeded([0], 3, [6], 2, "tanh")
+    history = many.fit(x, y, how, validation=never, way=way)[0]
+    models, expected = trained_alone([0], (3, [6], 2, "tanh"), how, x, y, never)
+    assert len(history.loss) == len(expected[0].loss)
+    assert history.best == expected[0].best == len(history.loss) - 1
+    assert torch.allclose(many.outputs(x)[0], models[0](x).detach(), atol=1e-4)
+
+
+@pytest.mark.parametrize("way", ["native", "stacked"])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("act", ["apl", "smooth_relu", "star_relu", "sinc", "gabor", "relu"])
+def test_what_is_no_number_goes_the_way_it_goes_alone(act, bad, way):
+    x, y = points(24, 3, 2)
+    x[4, 0] = bad
+    many = Networks.seeded([0], 3, [6], 2, act)
+    mine = many.fit(x, y, epochs=1, way=way)[0].loss
+    expected = trained_alone([0], (3, [6], 2, act), Recipe(epochs=1), x, y, None)[1][0].loss
+    assert mine == pytest.approx(expected, rel=1e-4, nan_ok=True)
+
+
+def test_probes_see_all_classes_where_they_take_turns():
+    points = plie.data.xor(1024)
+    many = Networks.seeded([0], 2, [8], 2, "relu")
+    job = many.fit(points.features, points.labels, epochs=1, probes=[0])[0].probes[0]
+    whole = probe(Networks.seeded([0], 2, [8], 2, "relu"), points.features, points.labels)[0]
+    assert job.gradient == pytest.approx(whole.gradient, rel=0.3)
+    assert job.saturated == pytest.approx(whole.saturated, abs=0.1)
+
+
+def test_copies_and_pickles_stay_in_one_piece():
+    x, y = points(24, 3, 2)
+    many = Networks.seeded(np.arange(2), 3, [6], 2, "tanh")
+    many[0]
+    back = pickle.loads(pickle.dumps(many))
+    back.fit(x, y, epochs=2, seeds=np.arange(2), lrs=torch.tensor([0.1, 0.2]))
+    flat = torch.cat([p.detach().flatten() for p in back[1].parameters()])
+    assert torch.equal(flat, back.parameters[1])
+    assert many[0].training

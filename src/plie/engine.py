@@ -19,7 +19,7 @@ from plie.formula import Formula
 from plie.precise import float_constant
 from plie.probe import FLAT, Probe, steepest
 from plie.program import Expr, compile_program
-from plie.train import History, score_of
+from plie.train import History, generator_of, scores_of
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -37,8 +37,12 @@ TILE = 128  # points at once
 MOST_LAYERS, MOST_LEARNED = 256, 32
 _LANES = 16  # the widest register
 _BLOCK = 256  # numbers that a program takes at once
-_CALL = 2e10  # multiplications in one call: some tenths of a second, so that Ctrl-C is heard
-_BY_FORMULA = 20  # times what a table costs
+# What a call costs at most, in multiplications: about half a second, so that Ctrl-C is heard. A
+# point costs as many as there are parameters, thrice, and for its loss, for each unit's
+# activation, and for each step of a formula:
+_CALL = 1e10
+_BY_POINT, _BY_UNIT, _BY_STEP, _BY_BATCH = 150, 50, 200, 2000
+_ORDERS = 1 << 25  # numbers of rows drawn at once, 128 MB
 
 _OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2}
 _ENTROPY, _SINGLE, _SQUARES = range(3)
@@ -114,7 +118,7 @@ def obstacle(job: Job) -> str:
     learned = [len(_learned(act)) for act in shape.activations]
     reasons = {
         "the compiled library is not there": _trainer() is None,
-        "their parameters are not float32 in this machine's memory": not _is_plain(job),
+        "some tensor is not in this machine's memory": not _is_here(job),
         "they are normalised between layers": shape.norm is not None,
         "they draw random numbers in training, each its own": shape.dropout > 0
         or any(act.training for act in shape.activations),
@@ -125,9 +129,10 @@ def obstacle(job: Job) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _is_plain(job: Job) -> bool:
-    tensors = [job.networks.parameters, job.x]
-    return all(t.is_cpu and t.dtype is torch.float32 for t in tensors)
+def _is_here(job: Job) -> bool:
+    held = [job.networks.parameters, job.x, job.y, *(job.validation or ())]
+    held += [] if job.weight is None else [job.weight]
+    return all(tensor.is_cpu for tensor in held)
 
 
 def run(job: Job, progress: Callable[[float], None]) -> list[History | None]:
@@ -151,7 +156,7 @@ class _Plan:
         shape, recipe = job.networks.shape, job.recipe
         self.sizes = [shape.in_features, *shape.hidden, shape.out_features]
         self.bends = [_bend(act) for act in shape.activations]
-        self.batch = recipe.batch_size or 0
+        self.batch = min(recipe.batch_size or 0, len(job.y))
         rows = min(self.batch or len(job.y), TILE)
         self.tile = -(-rows // _LANES) * _LANES
         floating = job.y.is_floating_point()
@@ -170,13 +175,19 @@ class _Plan:
 
     def _divide(self, job: Job) -> None:
         """How many members, and how many epochs, are trained in one call."""
-        units = sum(self.sizes[1:-1])
-        dear = any(bend.by_formula for bend in self.bends)
-        each = 3 * job.networks.parameters.shape[1] + units * (_BY_FORMULA if dear else 1) * 10
+        formulas = (a * bend.steps for a, bend in zip(self.sizes[1:], self.bends, strict=False)
+                    if bend.by_formula)  # fmt: skip
+        each: float = _BY_POINT + _BY_UNIT * sum(self.sizes[1:-1])
+        each += 3 * job.networks.parameters.shape[1]
+        each += _BY_STEP * sum(formulas)
+        if self.batch:
+            each += (_BY_BATCH + 8 * job.networks.parameters.shape[1]) / self.batch
         epoch = each * (len(job.y) + (len(job.validation[1]) / 3 if job.validation else 0))
         self.epochs_at_once = max(1, int(_CALL / (epoch * self.threads)))
         epochs = min(job.recipe.epochs, self.epochs_at_once)
         most = max(1, int(_CALL / (epoch * epochs)))
+        if self.batch:
+            most = min(most, max(1, _ORDERS // (epochs * len(job.y))))
         self.at_once = max(self.threads, most // self.threads * self.threads)
 
     def course(self) -> _Course:
@@ -225,7 +236,7 @@ class _PointsOf:
         self.packed = _Points(
             len(y),
             self.x.data_ptr(),
-            *(None if t is None else t.data_ptr() for t in (self.tiles,)),
+            None if self.tiles is None else self.tiles.data_ptr(),
             None if y.is_floating_point() else self.y.data_ptr(),
             self.y.data_ptr() if y.is_floating_point() else None,
             None if self.weight is None else self.weight.data_ptr(),
@@ -252,8 +263,8 @@ class _Group:
         self.seeds, lrs = job.seeds[members], job.lrs[members]
         factors = torch.tensor(self.recipe.factors, dtype=torch.float64)
         self.rates = torch.tensor(lrs, dtype=torch.float64).unsqueeze(1) * factors
-        # a seed below 0 counts from 2⁶⁴, as in torch.manual_seed
-        self.orders = [torch.Generator().manual_seed(s % 2**64) for s in self.seeds]
+        self.orders = [generator_of(seed) for seed in self.seeds]
+        self.patience = min(self.recipe.patience or 0, self.recipe.epochs)
         self.values = self.networks.parameters.contiguous().clone()
         self.moments, self.squares, self.best = (torch.zeros_like(self.values) for _ in range(3))
         self.best_loss = torch.full((len(self.seeds),), math.inf, dtype=torch.float64)
@@ -270,7 +281,9 @@ class _Group:
             if bool((self.state[:, _STOPPED] > 0).all()):
                 break
         fine = self.state[:, _TROUBLE] == 0
-        kept = self.best if self.recipe.patience else self.values
+        # where no loss was ever a number there is no best
+        better = self.best_loss.isfinite().unsqueeze(1)
+        kept = torch.where(better, self.best, self.values)
         self.networks.parameters[fine] = kept[fine]
         curves = torch.cat(self.curves, dim=1)
         return [self._history(i, curves[i]) if fine[i] else None for i in range(len(self.seeds))]
@@ -293,7 +306,7 @@ class _Group:
         course.order = None if order is None else order.data_ptr()
         course.rates, course.curves = rates.data_ptr(), curves.data_ptr()
         course.optimizer = _OPTIMIZERS[recipe.optimizer]
-        course.nesterov, course.patience = int(recipe.nesterov), recipe.patience or 0
+        course.nesterov, course.patience = int(recipe.nesterov), self.patience
         course.momentum, course.eps, course.decay = recipe.momentum, recipe.eps, recipe.decay
         course.beta1, course.beta2 = recipe.betas
         for name in ("values", "moments", "squares", "best", "best_loss", "state"):
@@ -321,18 +334,27 @@ class _Group:
     def _history(self, i: int, curves: Tensor) -> History:
         job, stopped = self.job, int(self.state[i, _STOPPED])
         rows = curves[: stopped or len(curves)].tolist()
-        validation = job.validation
+        last, has_best = len(rows) - 1, bool(self.best_loss[i] < math.inf)
+        loss, score = _columns([row[:2] for row in rows], job.y)
+        after: Columns = ((), ())
+        if job.validation:
+            after = _columns([row[2:] for row in rows], job.validation[1])
         return History(
-            loss=tuple(row[0] for row in rows),
-            score=tuple(score_of(row[0], row[1], job.y) for row in rows),
-            seconds=0.0,
-            validation_loss=tuple(row[2] for row in rows) if validation else (),
-            validation_score=tuple(score_of(row[2], row[3], validation[1]) for row in rows)
-            if validation
-            else (),
-            best=int(self.state[i, _BEST]) if self.recipe.patience else len(rows) - 1,
+            loss,
+            score,
+            0.0,
+            *after,
+            best=int(self.state[i, _BEST]) if has_best else last,
             probes=tuple(look[i] for look in self.probes if look[i].epoch <= len(rows)),
         )
+
+
+Columns = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _columns(rows: list[list[float]], y: Tensor) -> Columns:
+    """Losses and scores."""
+    return tuple(loss for loss, _ in rows), scores_of([(a, b) for a, b in rows], y)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,10 +21,18 @@ from torch import Tensor, nn
 
 from plie import engine, stacked
 from plie.errors import InputError, unknown
-from plie.models import MLP
+from plie.models import MLP, evaluating
 from plie.probe import Probe, probe
 from plie.recipe import Recipe
-from plie.train import History, Points, check_batches, check_seed, fit
+from plie.train import (
+    History,
+    Points,
+    check_batches,
+    check_points,
+    check_seed,
+    check_validation,
+    fit,
+)
 
 MOST_POINTS = 256  # that a probe looks at
 WAYS = ("auto", "native", "stacked", "loop")
@@ -62,10 +70,9 @@ class Networks:
         Raises:
             InputError: no seeds, or what `plie.MLP` refuses.
         """
+        seeds = [check_seed(seed) for seed in seeds]
         if not seeds:
             raise InputError("no seeds are given; each network takes one")
-        for seed in seeds:
-            check_seed(seed)
         with torch.random.fork_rng(devices=[]):
             shape = MLP(*args, **options)
             if shape.init == "torch":
@@ -74,7 +81,13 @@ class Networks:
 
     @classmethod
     def of(cls, models: Sequence[MLP]) -> Networks:
-        """Those of the given perceptrons, which have one shape; the models stay as they are."""
+        """Those of the given perceptrons, which have one shape; the models stay as they are.
+
+        Raises:
+            InputError: none are given, or two that differ in more than their parameters.
+        """
+        if len({_shape(model) for model in models}) != 1:
+            raise InputError("networks of one shape are taken: as many units, activations, options")
         rows = [torch.cat([p.detach().reshape(-1) for p in m.parameters()]) for m in models]
         buffers = {
             name: torch.stack([dict(m.named_buffers())[name] for m in models])
@@ -114,6 +127,10 @@ class Networks:
         }
         return cls(shape, parameters, buffers)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # views that are kept would come back with memory of their own
+        return {name: value for name, value in self.__dict__.items() if name != "views"}
+
     def __len__(self) -> int:
         return len(self.parameters)
 
@@ -140,8 +157,7 @@ class Networks:
 
     def outputs(self, x: Tensor) -> Tensor:
         """Logits or predictions ``(members, n, k)`` for features ``(n, d)``, in evaluation mode."""
-        self.shape.eval()
-        with torch.no_grad():
+        with evaluating(self.shape):
             return stacked.outputs(self.shape, self.state, self.buffers, x)
 
     def part(self, members: slice) -> Networks:
@@ -186,6 +202,7 @@ class Networks:
 
         Raises:
             InputError: as `plie.train.fit`; or a way that does not serve these networks.
+            KeyboardInterrupt: whose networks are then trained, in part or not at all is not said.
 
         >>> from plie.data import xor
         >>> points = xor(100)
@@ -196,17 +213,16 @@ class Networks:
         recipe = replace(recipe or Recipe(), **settings)
         job = Job(
             self,
-            x.contiguous(),
-            y.contiguous(),
+            x,
+            y,
             recipe,
-            tuple(range(len(self)) if seeds is None else seeds),
-            tuple([recipe.rate] * len(self) if lrs is None else lrs),
+            tuple(map(check_seed, range(len(self)) if seeds is None else seeds)),
+            tuple([recipe.rate] * len(self) if lrs is None else map(float, lrs)),
             weight,
             validation,
             frozenset(probes),
         )
         job.check()
-        job.check_points()
         chosen = job.choose(way)
         start = time.perf_counter()
         histories = _RUNS[chosen](job, progress or _ignore)
@@ -230,9 +246,10 @@ class Job:
 
     @property
     def sample(self) -> Points:
-        """Points spread over those to train on, for probes."""
-        step = -(-len(self.y) // MOST_POINTS)
-        return self.x[::step], self.y[::step]
+        """Some of the points to train on, for probes; drawn, since classes may take turns."""
+        draw = torch.Generator().manual_seed(0)
+        rows = torch.randperm(len(self.y), generator=draw)[:MOST_POINTS].to(self.y.device)
+        return self.x[rows], self.y[rows]
 
     def look(self, networks: Networks, epoch: int) -> list[Probe]:
         """Look into networks in training."""
@@ -243,29 +260,25 @@ class Job:
         for what, given in (("seeds", self.seeds), ("learning rates", self.lrs)):
             if len(given) != len(self.networks):
                 raise InputError(f"{len(given)} {what} are given for {len(self.networks)} networks")
-        for seed in self.seeds:
-            check_seed(seed)
+        for epoch in self.probes:
+            if not 0 <= epoch <= self.recipe.epochs:
+                raise InputError(
+                    f"networks are looked into after 0 to {self.recipe.epochs} epochs, not {epoch}"
+                )
         check_batches(self.networks.shape, len(self.y), self.recipe.batch_size)
         for lr in set(self.lrs):
             replace(self.recipe, lr=lr)
-        if self.recipe.patience is not None and self.validation is None:
-            raise InputError("to stop early takes validation points; none were given")
-
-    def check_points(self) -> None:
-        """Raises `InputError` for points that do not fit the networks or one another."""
-        shape = self.networks.shape
-        for x, y in filter(None, ((self.x, self.y), self.validation)):
-            if x.ndim != 2 or x.shape[1] != shape.in_features:
+        outputs = self.networks.shape.out_features
+        check_points((self.x, self.y), outputs, self.weight)
+        check_validation(self.recipe, self.y, self.validation, outputs)
+        for x, _ in filter(None, ((self.x, self.y), self.validation)):
+            if x.dtype is not torch.float32:
+                raise InputError(f"these networks take float32, not {x.dtype}; use x.float()")
+            if x.ndim != 2 or x.shape[1] != self.networks.shape.in_features:
                 raise InputError(
-                    f"these networks take points (n, {shape.in_features}), not {tuple(x.shape)}"
+                    f"these networks take points (n, {self.networks.shape.in_features}), "
+                    f"not {tuple(x.shape)}"
                 )
-            if len(y) != len(x) or len(y) == 0:
-                raise InputError(f"{len(x)} points come with {len(y)} targets")
-            _check_targets(y, shape.out_features)
-        if self.weight is not None and self.weight.shape != self.y.shape[:1]:
-            raise InputError(
-                f"each of {len(self.y)} points takes one weight, not {tuple(self.weight.shape)}"
-            )
 
     def choose(self, way: str) -> str:
         """The way to take."""
@@ -293,22 +306,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _check_targets(y: Tensor, outputs: int) -> None:
-    if y.is_floating_point():
-        if y.numel() != len(y) * outputs:
-            raise InputError(
-                f"networks of {outputs} outputs take targets (n, {outputs}), not {tuple(y.shape)}"
-            )
-        return
-    classes = max(outputs, 2)
-    low, high = int(y.min()), int(y.max())
-    if y.ndim != 1 or low < 0 or high >= classes:
-        raise InputError(
-            f"classes are whole numbers from 0 to {classes - 1}, of shape (n,), not of shape "
-            f"{tuple(y.shape)} from {low} to {high}"
-        )
 
 
 def _run_loop(job: Job, progress: Progress) -> list[History]:
@@ -356,6 +353,11 @@ def _run_native(job: Job, progress: Progress) -> list[History]:
 
 
 _RUNS = {"native": _run_native, "stacked": one_thread()(stacked.run), "loop": _run_loop}
+
+
+def _shape(model: MLP) -> object:
+    sizes = (model.in_features, model.hidden, model.out_features)
+    return (*sizes, model.activations, model.norm, model.dropout)
 
 
 def _made(seed: int, args: Sequence[Any], options: dict[str, Any]) -> MLP:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -62,18 +63,24 @@ class Recipe:
             raise unknown("optimizer", str(self.optimizer), OPTIMIZERS)
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", str(self.schedule), SCHEDULES)
-        _require_count("training needs at least one epoch", self.epochs)
+        _require_count("training needs at least one epoch, a whole number of them", self.epochs)
         if self.batch_size is not None:
-            _require_count("a batch needs at least one point", self.batch_size)
+            _require_count(
+                "a batch needs at least one point, a whole number of them", self.batch_size
+            )
         if self.patience is not None:
-            _require_count("the patience is at least one epoch", self.patience)
-        _require(self.warmup >= 0, "the warm-up takes 0 epochs or more", self.warmup)
+            _require_count(
+                "the patience is at least one epoch, a whole number of them", self.patience
+            )
+        warm = is_whole(self.warmup) and self.warmup >= 0
+        _require(warm, "the warm-up takes 0 epochs or more", self.warmup)
         _require(_is_positive(self.rate), "the learning rate must be positive and finite", self.lr)
         _require(0 <= self.momentum < 1, "the momentum lies in [0, 1)", self.momentum)
         _require(not self.nesterov or self.momentum > 0, "nesterov needs a momentum above 0", 0)
         if self.momentum and self.optimizer != "sgd":
             raise InputError(f"momentum is SGD's; {self.optimizer} has betas in its place")
-        _require(all(0 <= b < 1 for b in self.betas), "the betas lie in [0, 1)", self.betas)
+        two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        _require(two, "the betas are two numbers in [0, 1)", self.betas)
         _require(_is_positive(self.eps), "eps must be positive and finite", self.eps)
         decay = self.decay
         _require(0 <= decay < math.inf, "the weight decay is finite, 0 or more", self.weight_decay)
@@ -126,12 +133,20 @@ class Recipe:
 
 
 def _is_positive(value: float) -> bool:
-    return value > 0 and math.isfinite(value)
+    return isinstance(value, Real) and value > 0 and math.isfinite(value)
 
 
 def _require_count(rule: str, value: object) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    _require(whole and value >= 1, rule, value)  # type: ignore[operator]
+    _require(is_whole(value) and value >= 1, rule, value)  # type: ignore[operator]
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, a truth value being none.
+
+    >>> is_whole(3), is_whole(3.0), is_whole(True)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _require(holds: bool, rule: str, value: object) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from plie.train import TINY, History, hits, losses, score_of
+from plie.train import TINY, History, generator_of, hits, losses, scores_of
 
 if TYPE_CHECKING:
     from plie.many import Job, Networks
@@ -94,7 +94,7 @@ class _Stack:
         self.seeds = job.seeds[members]
         self.lrs = torch.tensor(job.lrs[members], dtype=torch.float64).unsqueeze(1)
         self.lrs = self.lrs.to(self.networks.parameters.device)
-        self.orders = [torch.Generator().manual_seed(_unsigned(seed)) for seed in self.seeds]
+        self.orders = [generator_of(seed) for seed in self.seeds]
         self.optimizer = _Optimizer(self.recipe, self.networks.parameters)
         self.curves: list[tuple[Tensor, Tensor]] = []
         self.seen: list[tuple[Tensor, Tensor]] = []
@@ -168,7 +168,7 @@ class _Stack:
             seconds=0.0,
             validation_loss=after[0],
             validation_score=after[1],
-            best=int(best.epoch[i]) if best.patience else last,
+            best=int(best.epoch[i]) if best.loss[i] < math.inf else last,
             probes=tuple(look[i] for look in self.probes if look[i].epoch <= last + 1),
         )
 
@@ -178,7 +178,7 @@ def _curves(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     loss = [float(row[0][i]) for row in rows]
     right = [float(row[1][i]) for row in rows]
-    return tuple(loss), tuple(score_of(a, b, y) for a, b in zip(loss, right, strict=True))
+    return tuple(loss), scores_of(zip(loss, right, strict=True), y)
 
 
 class _Best:
@@ -200,8 +200,10 @@ class _Best:
         running = self.last < 0
         better = running & (loss < self.loss)
         self.loss[better], self.epoch[better] = loss[better], epoch
+        # without any best so far the latest is kept: members that stop go on in the stack
+        keep = better | (running & self.loss.isinf())
         for kept, now in zip(self.kept, tensors, strict=True):
-            kept[better] = now[better]
+            kept[keep] = now[keep]
         self.last[running & (epoch - self.epoch >= self.patience)] = epoch
         return bool((self.last >= 0).all())
 
@@ -243,8 +245,3 @@ class _Optimizer:
         # the first step takes the gradient as it is
         self.first.mul_(momentum).add_(gradient)
         return gradient + momentum * self.first if self.recipe.nesterov else self.first
-
-
-def _unsigned(seed: int) -> int:
-    """A seed as ``torch.manual_seed`` takes it: below 0 it counts from 2⁶⁴."""
-    return seed % 2**64

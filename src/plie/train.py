@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -115,10 +116,19 @@ def spread(y: Tensor) -> float:
 
 def score_of(loss: float, right: float, y: Tensor) -> float:
     """The score that belongs to a mean loss and a share of right answers."""
+    return scores_of([(loss, right)], y)[0]
+
+
+def scores_of(rows: Iterable[tuple[float, float]], y: Tensor) -> tuple[float, ...]:
+    """The score of each mean loss and share of right answers.
+
+    >>> scores_of([(1.0, 0.0), (0.25, 0.0)], torch.tensor([1.0, 3.0]))
+    (0.0, 0.75)
+    """
     if not y.is_floating_point():
-        return right
+        return tuple(right for _, right in rows)
     variance = spread(y)
-    return 1 - loss / variance if variance > 0 else math.nan
+    return tuple(1 - loss / variance if variance > 0 else math.nan for loss, _ in rows)
 
 
 def fit(
@@ -161,10 +171,10 @@ def fit(
     (3, False)
     """
     recipe = replace(recipe or Recipe(), **settings)
-    check_seed(seed)
+    seed = check_seed(seed)
+    check_points((x, y), weight=weight)
+    check_validation(recipe, y, validation)
     check_batches(model, len(y), recipe.batch_size)
-    if recipe.patience is not None and validation is None:
-        raise InputError("to stop early takes validation points; none were given")
     optimizer = recipe.make_optimizer(model.parameters())
     best = _Best(model, recipe.patience)
     rows: list[tuple[float, float]] = []
@@ -185,7 +195,7 @@ def fit(
                 break
     best.restore()
     seconds = time.perf_counter() - start
-    last = len(rows) - 1 if recipe.patience is None else best.epoch
+    last = best.epoch if best.state else len(rows) - 1
     return History(*_columns(rows), seconds, *_columns(seen), best=last)
 
 
@@ -239,10 +249,73 @@ def check_batches(model: nn.Module, n: int, size: int | None) -> None:
         )
 
 
-def check_seed(seed: int) -> None:
-    """Refuse what torch takes for no seed."""
-    if not -(2**63) <= seed < 2**64:
+def check_seed(seed: SupportsIndex) -> int:
+    """The seed as a whole number that torch takes for one.
+
+    Raises:
+        InputError: for anything else.
+    """
+    whole = operator.index(seed) if hasattr(seed, "__index__") else None
+    if whole is None or not -(2**63) <= whole < 2**64:
         raise InputError(f"a seed is a whole number from -2^63 to 2^64 - 1, not {seed}")
+    return whole
+
+
+def generator_of(seed: int) -> torch.Generator:
+    """What draws as ``torch.manual_seed`` of this seed does: below 0 it counts from 2⁶⁴."""
+    return torch.Generator().manual_seed(seed % 2**64)
+
+
+def check_points(points: Points, outputs: int | None = None, weight: Tensor | None = None) -> None:
+    """Refuse points that fit neither one another nor a network of so many outputs."""
+    x, y = points
+    for what, given in (("features", x), ("targets", y)):
+        if not isinstance(given, Tensor):
+            raise InputError(f"{what} are a torch.Tensor, not {type(given).__name__}")
+    if not x.is_floating_point() or not (y.is_floating_point() or y.dtype is torch.int64):
+        raise InputError(
+            f"features are floating, targets too, or int64 for classes; these are {x.dtype} and "
+            f"{y.dtype}"
+        )
+    if not len(x) == len(y) > 0:
+        raise InputError(f"at least one point takes one target each; {len(x)} points come with "
+                         f"{len(y)} targets")  # fmt: skip
+    if weight is not None and weight.shape != y.shape[:1]:
+        raise InputError(f"each of {len(y)} points takes one weight, not {tuple(weight.shape)}")
+    if outputs is not None:
+        _check_targets(y, outputs)
+
+
+def _check_targets(y: Tensor, outputs: int) -> None:
+    if y.is_floating_point():
+        if y.numel() != len(y) * outputs:
+            raise InputError(
+                f"networks of {outputs} outputs take targets (n, {outputs}), not {tuple(y.shape)}"
+            )
+        return
+    classes = max(outputs, 2)
+    low, high = int(y.min()), int(y.max())
+    if y.ndim != 1 or low < 0 or high >= classes:
+        raise InputError(
+            f"classes are whole numbers from 0 to {classes - 1}, of shape (n,), not of shape "
+            f"{tuple(y.shape)} from {low} to {high}"
+        )
+
+
+def check_validation(
+    recipe: Recipe, y: Tensor, validation: Points | None, outputs: int | None = None
+) -> None:
+    """Refuse validation points that are missing or of another kind than those to train on."""
+    if validation is None:
+        if recipe.patience is not None:
+            raise InputError("to stop early takes validation points; none were given")
+        return
+    check_points(validation, outputs)
+    if validation[1].is_floating_point() != y.is_floating_point():
+        raise InputError(
+            f"the points to train on and those to validate with have targets of one kind, not "
+            f"{y.dtype} and {validation[1].dtype}"
+        )
 
 
 def _epoch(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Raise it in every change after which the same settings may give another result (training,
 # initial weights, a measure, a field of `CellResult`): what is stored is then trained anew, never
 # mixed in. A release of Plié or of torch does the same by itself.
-FORMAT = 4
+FORMAT = 5
 
 
 class Cell(NamedTuple):
