@@ -216,9 +216,13 @@ def table(turns: Sequence[Turn]) -> Table:
         made.add_column(title, justify="right")
     for rate in found:
         times = f"{rate.median / loop[rate.name]:.1f}" if rate.name in loop else ""
-        span = f"{rate.lowest:.3g} to {rate.highest:.3g}"
-        made.add_row(rate.name, rate.way, f"{rate.median:.3g}", span, times)
+        span = f"{_digits(rate.lowest)} to {_digits(rate.highest)}"
+        made.add_row(rate.name, rate.way, _digits(rate.median), span, times)
     return made
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def figure(turns: Sequence[Turn]) -> Figure:
@@ -235,7 +239,7 @@ def figure(turns: Sequence[Turn]) -> Figure:
             axes.plot([rate.lowest, rate.highest], [row, row], color=colour, linewidth=2)
             axes.plot(rate.median, row, "o", color=colour)
             axes.annotate(
-                f"{rate.median:.3g}", (rate.median, row), (0, 6), textcoords="offset points",
+                _digits(rate.median), (rate.median, row), (0, 6), textcoords="offset points",
                 ha="center", color=PRINT.ink,
             )  # fmt: skip
         axes.set_yticks(range(len(mine)), [rate.way for rate in mine])
