@@ -338,3 +338,52 @@ def test_copies_and_pickles_stay_in_one_piece():
     flat = torch.cat([p.detach().flatten() for p in back[1].parameters()])
     assert torch.equal(flat, back.parameters[1])
     assert many[0].training
+
+
+def convolutional():
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        plie.get("mish").module(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4 * 36, 8),
+        plie.get("glu").module(),  # of a vector: half as many come out
+        torch.nn.Linear(4, 3),
+    )
+
+
+def test_any_network_is_stacked():
+    """Convolutions, normalisation, functions of a vector: with the results of one alone."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 1, 8, 8, generator=draw)
+    y = torch.randint(0, 3, (40,), generator=draw)
+    how = Recipe(epochs=3, batch_size=16, lr=0.05, momentum=0.9)
+    many = Networks.made([2, 7], convolutional)
+    with pytest.raises(InputError, match="they are no perceptrons"):
+        many.fit(x, y, how, way="native")
+    with pytest.raises(InputError, match="probes look into perceptrons"):
+        many.fit(x, y, how, probes=[0])
+    histories = many.fit(x, y, how, seeds=[2, 7], validation=(x, y))
+    for i, seed in enumerate([2, 7]):
+        torch.manual_seed(seed)
+        model = convolutional()
+        expected = fit(model, x, y, how, seed=seed, validation=(x, y))
+        assert histories[i].loss == pytest.approx(expected.loss, rel=1e-4)
+        assert histories[i].validation_loss == pytest.approx(expected.validation_loss, rel=1e-3)
+        for a, b in zip(many[i].state_dict().values(), model.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_other_networks_that_draw_train_one_by_one():
+    def make():
+        return torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.RReLU(), torch.nn.Linear(6, 2))
+
+    x, y = points(24, 3, 2)
+    many = Networks.made([0, 1], make)
+    with pytest.raises(InputError, match="random"):
+        many.fit(x, y, way="stacked")
+    many.fit(x, y, epochs=2, seeds=[0, 1])
+    torch.manual_seed(1)
+    model = make()
+    fit(model, x, y, epochs=2, seed=1)
+    assert torch.equal(many[1][0].weight, model[0].weight)

@@ -19,6 +19,7 @@ from plie.formula import Formula
 from plie.precise import float_constant
 from plie.probe import FLAT, Probe, steepest
 from plie.program import Expr, compile_program
+from plie.stacked import RANDOM, draws
 from plie.train import History, generator_of, scores_of
 
 if TYPE_CHECKING:
@@ -114,14 +115,16 @@ def _trainer() -> Callable[..., None] | None:
 
 def obstacle(job: Job) -> str:
     """Why these networks cannot be trained so; empty if they can."""
-    shape = job.networks.shape
+    shape = job.networks.perceptron
+    if _trainer() is None:
+        return "the compiled library is not there"
+    if shape is None:
+        return "they are no perceptrons, plie.MLP"
     learned = [len(_learned(act)) for act in shape.activations]
     reasons = {
-        "the compiled library is not there": _trainer() is None,
         "some tensor is not in this machine's memory": not _is_here(job),
         "they are normalised between layers": shape.norm is not None,
-        "they draw random numbers in training, each its own": shape.dropout > 0
-        or any(act.training for act in shape.activations),
+        RANDOM: draws(shape),
         f"they have more than {MOST_LAYERS} layers": len(shape.hidden) >= MOST_LAYERS,
         f"an activation learns more than {MOST_LEARNED} numbers": max(learned, default=0)
         > MOST_LEARNED,
@@ -153,7 +156,8 @@ class _Plan:
     """What all members share: data, activations and the sizes of calls."""
 
     def __init__(self, job: Job) -> None:
-        shape, recipe = job.networks.shape, job.recipe
+        shape, recipe = job.networks.perceptron, job.recipe
+        assert shape is not None
         self.sizes = [shape.in_features, *shape.hidden, shape.out_features]
         self.bends = [_bend(act) for act in shape.activations]
         self.batch = min(recipe.batch_size or 0, len(job.y))

@@ -42,10 +42,10 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Perceptrons that differ in their parameters only.
+    """Networks that differ in their parameters only: perceptrons, or any others.
 
     Attributes:
-        shape: a perceptron of their shape; its own parameters stand for nothing.
+        shape: a network of their shape; its own parameters stand for nothing.
         parameters: float32 ``(members, p)``, in the order of ``shape.parameters()``.
         buffers: what else a member has, such as the averages of batch normalisation, stacked.
 
@@ -54,9 +54,31 @@ class Networks:
     torch.Size([3, 252])
     """
 
-    shape: MLP
+    shape: nn.Module
     parameters: Tensor
     buffers: dict[str, Tensor]
+
+    @property
+    def perceptron(self) -> MLP | None:
+        """Their shape if they are perceptrons, which more can be done with."""
+        return self.shape if isinstance(self.shape, MLP) else None
+
+    @classmethod
+    def made(cls, seeds: Sequence[int], make: Callable[[], nn.Module]) -> Networks:
+        """The networks that ``make`` returns after ``torch.manual_seed`` of each seed.
+
+        Args:
+            seeds: one for each network.
+            make: what makes a network; all of one shape.
+
+        Raises:
+            InputError: no seeds, or networks of different shapes.
+
+        >>> len(Networks.made([0, 1], lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten())))
+        2
+        """
+        with torch.random.fork_rng(devices=[]):
+            return cls.of([_made(check_seed(seed), make) for seed in seeds])
 
     @classmethod
     def seeded(cls, seeds: Sequence[int], *args: Any, **options: Any) -> Networks:
@@ -77,11 +99,11 @@ class Networks:
             shape = MLP(*args, **options)
             if shape.init == "torch":
                 return cls._drawn(shape, seeds)
-            return cls.of([_made(seed, args, options) for seed in seeds])
+        return cls.made(seeds, lambda: MLP(*args, **options))
 
     @classmethod
-    def of(cls, models: Sequence[MLP]) -> Networks:
-        """Those of the given perceptrons, which have one shape; the models stay as they are.
+    def of(cls, models: Sequence[nn.Module]) -> Networks:
+        """Those of the given modules, which have one shape; the modules stay as they are.
 
         Raises:
             InputError: none are given, or two that differ in more than their parameters.
@@ -134,7 +156,7 @@ class Networks:
     def __len__(self) -> int:
         return len(self.parameters)
 
-    def __getitem__(self, member: int) -> MLP:
+    def __getitem__(self, member: int) -> Any:
         """A member as a module of its own."""
         model = copy.deepcopy(self.shape)
         with torch.no_grad():
@@ -156,7 +178,7 @@ class Networks:
         return dict(zip(names, self.views, strict=True))
 
     def outputs(self, x: Tensor) -> Tensor:
-        """Logits or predictions ``(members, n, k)`` for features ``(n, d)``, in evaluation mode."""
+        """Logits or predictions ``(members, n, k)`` for features ``(n, …)``, in evaluation mode."""
         with evaluating(self.shape):
             return stacked.outputs(self.shape, self.state, self.buffers, x)
 
@@ -183,7 +205,7 @@ class Networks:
         """Train all of them, each as `plie.train.fit` trains one; the parameters are replaced.
 
         Args:
-            x: features ``(n, d)``.
+            x: features ``(n, d)``, or ``(n, …)`` for networks that take them so.
             y: classes ``(n,)``, int64; or targets ``(n,)`` or ``(n, k)``, floating.
             recipe: how to train.
             seeds: of each member's order of batches; 0, 1, … when None.
@@ -268,17 +290,19 @@ class Job:
         check_batches(self.networks.shape, len(self.y), self.recipe.batch_size)
         for lr in set(self.lrs):
             replace(self.recipe, lr=lr)
-        outputs = self.networks.shape.out_features
+        shape = self.networks.perceptron
+        outputs = None if shape is None else shape.out_features
         check_points((self.x, self.y), outputs, self.weight)
         check_validation(self.recipe, self.y, self.validation, outputs)
         for x, _ in filter(None, ((self.x, self.y), self.validation)):
             if x.dtype is not torch.float32:
                 raise InputError(f"these networks take float32, not {x.dtype}; use x.float()")
-            if x.ndim != 2 or x.shape[1] != self.networks.shape.in_features:
+            if shape is not None and (x.ndim != 2 or x.shape[1] != shape.in_features):
                 raise InputError(
-                    f"these networks take points (n, {self.networks.shape.in_features}), "
-                    f"not {tuple(x.shape)}"
+                    f"these networks take points (n, {shape.in_features}), not {tuple(x.shape)}"
                 )
+        if shape is None and self.probes:
+            raise InputError("probes look into perceptrons, plie.MLP; these are other networks")
 
     def choose(self, way: str) -> str:
         """The way to take."""
@@ -355,17 +379,18 @@ def _run_native(job: Job, progress: Progress) -> list[History]:
 _RUNS = {"native": _run_native, "stacked": one_thread()(stacked.run), "loop": _run_loop}
 
 
-def _shape(model: MLP) -> object:
-    sizes = (model.in_features, model.hidden, model.out_features)
-    return (*sizes, model.activations, model.norm, model.dropout)
+def _shape(model: nn.Module) -> object:
+    """What must be the same of networks that are to be stacked."""
+    sizes = tuple((name, tensor.shape) for name, tensor in model.state_dict().items())
+    return type(model), repr(model), sizes, getattr(model, "activations", ())
 
 
-def _made(seed: int, args: Sequence[Any], options: dict[str, Any]) -> MLP:
+def _made(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     torch.manual_seed(seed)
-    return MLP(*args, **options)
+    return make()
 
 
-def _views(shape: MLP, flat: Tensor) -> list[Tensor]:
+def _views(shape: nn.Module, flat: Tensor) -> list[Tensor]:
     """The parameters of a stack ``(members, p)``, one by one."""
     sizes = [p.numel() for p in shape.parameters()]
     parts = zip(flat.split(sizes, dim=1), shape.parameters(), strict=True)

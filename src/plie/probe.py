@@ -62,7 +62,9 @@ def probe(networks: Networks, x: Tensor, y: Tensor, epoch: int = 0) -> list[Prob
         parts = range(0, len(networks), _AT_ONCE)
         looks = (probe(networks.part(slice(i, i + _AT_ONCE)), x, y, epoch) for i in parts)
         return [each for part in looks for each in part]
-    shape = networks.shape.eval()
+    shape = networks.perceptron
+    assert shape is not None, "only perceptrons are looked into"
+    shape.eval()
     state = {name: p.detach().requires_grad_() for name, p in networks.state.items()}
     weights: list[Tensor] = []
     sizes: list[Tensor] = []  # of the slopes of each hidden layer, as shares of the steepest

@@ -159,7 +159,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]
         n = len(points[0])
         recipe = Recipe(epochs=int(self.max_iter), **self._settings(n, points[2]))
         networks = Networks.of([self._same_network()]) if goes_on else self._new(seed)
-        if recipe.batch_size is None and _is_exact(networks.shape):
+        if recipe.batch_size is None and _is_exact(networks[0]):
             points = _merged(*points)
         x, target, weight = points
         (history,) = networks.fit(x, target, recipe, seeds=[seed], weight=weight, validation=held)

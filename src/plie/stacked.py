@@ -11,30 +11,41 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from plie.models import MLP
 from plie.train import TINY, History, generator_of, hits, losses, scores_of
 
 if TYPE_CHECKING:
     from plie.many import Job, Networks
-    from plie.models import MLP
     from plie.probe import Probe
     from plie.recipe import Recipe
 
 State = dict[str, Tensor]
 
+RANDOM = "they draw random numbers in training, each its own"
+_OTHERS = 8  # networks at once whose layers are not known
 _CACHED = 1 << 19  # activations computed at once: larger stacks leave the cache
 
 
 def obstacle(job: Job) -> str:
     """Why these networks cannot be trained so; empty if they can."""
-    shape = job.networks.shape
-    if shape.dropout > 0 or any(act.training for act in shape.activations):
-        return "they draw random numbers in training, each its own"
-    return ""
+    return RANDOM if draws(job.networks.shape) else ""
 
 
-def outputs(shape: MLP, state: State, buffers: State, x: Tensor) -> Tensor:
-    """Each member's outputs ``(members, n, k)`` for ``(n, d)``, or ``(members, n, d)``."""
-    if _is_plain(shape):
+def draws(shape: nn.Module) -> bool:
+    """Whether a network draws random numbers in training."""
+    return any(
+        (isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0)
+        or isinstance(m, nn.RReLU)
+        or bool(getattr(getattr(m, "activation", None), "training", ""))
+        for m in shape.modules()
+    )
+
+
+def outputs(
+    shape: nn.Module, state: State, buffers: State, x: Tensor, *, own: bool = False
+) -> Tensor:
+    """Each member's outputs ``(members, n, k)``, for points of all or each its ``own``."""
+    if isinstance(shape, MLP) and _is_plain(shape):
         return _multiplied(shape, state, x)
 
     def one(mine: State, kept: State, features: Tensor) -> Tensor:
@@ -42,7 +53,7 @@ def outputs(shape: MLP, state: State, buffers: State, x: Tensor) -> Tensor:
         return made
 
     # torch maps over at least one tensor, and an empty dictionary counts as none
-    dims = (0, 0 if buffers else None, 0 if x.ndim == 3 else None)
+    dims = (0, 0 if buffers else None, 0 if own else None)
     found: Tensor = vmap(one, in_dims=dims)(state, buffers, x)
     return found
 
@@ -50,8 +61,7 @@ def outputs(shape: MLP, state: State, buffers: State, x: Tensor) -> Tensor:
 def _is_plain(shape: MLP) -> bool:
     """Whether nothing but the linear layers differs between members, or draws random numbers."""
     learned = any(parameter.learnable for act in shape.activations for parameter in act.parameters)
-    random = any(act.training for act in shape.activations) or shape.dropout > 0
-    return shape.norm is None and not (learned or random)
+    return shape.norm is None and not (learned or draws(shape))
 
 
 def _multiplied(shape: MLP, state: State, x: Tensor) -> Tensor:
@@ -70,8 +80,10 @@ def _multiplied(shape: MLP, state: State, x: Tensor) -> Tensor:
 def run(job: Job, progress: Callable[[float], None]) -> list[History]:
     """Train all members in stacks that stay in the cache."""
     rows = job.recipe.batch_size or len(job.y)
-    units = sum(job.networks.shape.hidden) + job.networks.shape.out_features
-    at_once = max(1, _CACHED // (units * min(rows, len(job.y))))
+    shape, at_once = job.networks.perceptron, _OTHERS
+    if shape is not None:
+        units = sum(shape.hidden) + shape.out_features
+        at_once = max(1, _CACHED // (units * min(rows, len(job.y))))
     histories: list[History] = []
     for first in range(0, len(job.networks), at_once):
         stack = _Stack(job, slice(first, first + at_once))
@@ -125,8 +137,9 @@ class _Stack:
         for rows in self.batches():
             y, weight = job.y[rows], None if job.weight is None else job.weight[rows]
             state = {name: p.detach().requires_grad_() for name, p in self.networks.state.items()}
-            made = outputs(shape, state, self.networks.buffers, job.x[rows])
-            y = y if rows.ndim == 2 else y.expand(len(self.seeds), *y.shape)
+            own = rows.ndim == 2
+            made = outputs(shape, state, self.networks.buffers, job.x[rows], own=own)
+            y = y if own else y.expand(len(self.seeds), *y.shape)
             each = vmap(losses)(made, y)
             w = torch.ones_like(each) if weight is None else weight.expand_as(each)
             share = w.sum(dim=1)

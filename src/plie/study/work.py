@@ -90,8 +90,10 @@ class _Measured:
     """All networks on some points: loss and score of each, and its predictions."""
 
     def __init__(self, many: Networks, x: Tensor, y: Tensor) -> None:
-        self.y, self.outputs = y, many.shape.out_features
-        widest = sum(many.shape.hidden) + self.outputs
+        shape = many.perceptron
+        assert shape is not None
+        self.y, self.outputs = y, shape.out_features
+        widest = sum(shape.hidden) + self.outputs
         at_once = max(1, CACHED // (widest * min(ROWS, len(y))))
         parts = [many.part(slice(i, i + at_once)) for i in range(0, len(many), at_once)]
         measured = [_measure(part, x, y) for part in parts]
