@@ -265,7 +265,7 @@ def test_results_mistakes_are_one_sentence(capsys, folder, tmp_path):
         ([str(tmp_path)], "it holds no study.sqlite"),
         ([str(tmp_path / "nowhere")], "there is no study in"),
         ([folder, "--export", "x.xls"], "results are exported to .csv or .parquet, not 'x.xls'"),
-        ([], "plie results needs 'folder': a folder that plie study wrote"),
+        ([], "plie results needs 'folders': a folder that plie study wrote"),
     ):
         code, out, err = plie(capsys, "results", *words)
         assert (code, out, err.count("\n")) == (2, "", 1)
@@ -376,3 +376,22 @@ def test_commas_do_not_divide_parameters():
     assert split_commas([nested]) == ["max(x, min(1, max(x, 0)))", "tanh"]
     given = ["hardtanh:min_val=-2,max_val=2,relu"]
     assert split_commas(given) == ["hardtanh:min_val=-2,max_val=2", "relu"]
+
+
+def test_several_studies_are_ranked(capsys, folder, tmp_path):
+    other = str(tmp_path / "wine")
+    Study("wine", ["tanh", "relu", "silu"], epochs=2, seeds=3, lr=0.01, folder=other).run()
+    picture = tmp_path / "ranks.svg"
+    code, out, err = plie(capsys, "results", folder, other, "--figure", str(picture))
+    assert (code, err) == (0, "")
+    for name in ("relu", "tanh", "logistic regression", "identity"):
+        assert name in out
+    assert "silu" not in out  # which one of them lacks
+    assert "Too few data sets to tell the 4 candidates apart" in out
+    assert picture.read_text("utf-8").lstrip().startswith("<?xml")
+    assert plie(capsys, "results", folder, folder)[2].endswith(
+        "ranks take studies of two or more data sets, not iris, iris\n"
+    )
+    assert (
+        "--export and --json take one folder" in plie(capsys, "results", folder, other, "--json")[2]
+    )

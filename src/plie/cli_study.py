@@ -111,20 +111,30 @@ def _run(asked: Study, executor: str | Executor, quiet: bool, done: list[int]) -
 
 
 def results(
-    folder: Annotated[Path, typer.Argument(help="A folder that plie study wrote.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="A folder that plie study wrote; several for ranks.")
+    ],
     export: Annotated[
         Path | None, _option("Write every network into this .csv or .parquet file.")
     ] = None,
     as_json: Annotated[bool, _option("As JSON, for programs.", None, "--json")] = False,
+    figure: Annotated[
+        str, _option("Where several studies' ranks are drawn: a .png, .svg or .pdf file.")
+    ] = "ranks.png",
 ) -> None:
-    """Show what a study has found so far."""
+    """Show what a study has found so far; of several, which activation ranks best over them."""
     with loading():
         from plie.study import load
         from plie.study import table as tables
 
+    if len(folders) > 1:
+        if export is not None or as_json:
+            raise InputError("--export and --json take one folder")
+        _rank([load(folder) for folder in folders], figure)
+        return
     if export is not None:
         tables.check_export(export)
-    found = load(folder)
+    found = load(folders[0])
     if export is not None:
         tables.export(found.table(), export)
         print(export)
@@ -133,6 +143,27 @@ def results(
     else:
         _print(found)
         print(f"the same study again: {found.command}")
+
+
+def _rank(studies: list[StudyResult], file: str) -> None:
+    with loading():
+        from rich.markup import escape
+        from rich.table import Table
+
+        from plie.critical import diagram
+        from plie.plot import check_path, save
+        from plie.study.ranking import rank
+
+    check_path(file)
+    ranks = rank(studies)
+    out = wide_console()
+    shown = Table("network")
+    shown.add_column("average rank", justify="right")
+    for name, average in ranks.average.items():
+        shown.add_row(escape(name), f"{average:.2f}")
+    out.print(shown)
+    out.print(f"{ranks}", markup=False)
+    print(save(diagram(ranks), file))
 
 
 def _print(found: StudyResult) -> None:
