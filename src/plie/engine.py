@@ -101,29 +101,35 @@ class _Course(ctypes.Structure):
 def _trainer() -> Callable[..., None] | None:
     """The library's entry, where the library agrees on every layout."""
     library = native()
-    if library is None:
+    if library is None or not hasattr(library.library, "plie_course_bytes"):
         return None
     entry = library.library
     entry.plie_course_bytes.restype = entry.plie_operations.restype = _count
     agreed = entry.plie_course_bytes(), entry.plie_operations()
     if agreed != (ctypes.sizeof(_Course), len(OPERATIONS)):
-        raise OSError("the compiled library trains networks of another format")
+        return None
     entry.plie_train.argtypes, entry.plie_train.restype = [_pointer, ctypes.c_int], None
     train: Callable[..., None] = entry.plie_train
     return train
+
+
+def _exponential() -> Compiled | None:
+    """The table of exp, which every cross-entropy takes."""
+    return compiled(Formula("exp(x)").spec, "")
 
 
 def obstacle(job: Job) -> str:
     """Why these networks cannot be trained so; empty if they can."""
     shape = job.networks.perceptron
     if _trainer() is None:
-        return "the compiled library is not there"
+        return "the compiled library is not there, or of another release"
     if shape is None:
         return "they are no perceptrons, plie.MLP"
     learned = [len(_learned(act)) for act in shape.activations]
     reasons = {
         "some tensor is not in this machine's memory": not _is_here(job),
         "they are normalised between layers": shape.norm is not None,
+        "the table of exp is not there": _exponential() is None,
         RANDOM: draws(shape),
         f"they have more than {MOST_LAYERS} layers": len(shape.hidden) >= MOST_LAYERS,
         f"an activation learns more than {MOST_LEARNED} numbers": max(learned, default=0)
@@ -173,7 +179,7 @@ class _Plan:
             [FLAT * steepest(act) for act in shape.activations if job.probes] or [0.0],
             dtype=torch.float64,
         )
-        self.exponential = compiled(Formula("exp(x)").spec, "")
+        self.exponential = _exponential()
         self.threads = torch.get_num_threads()
         self._divide(job)
 
