@@ -15,6 +15,20 @@ from plie.study.jobs import local
 from plie.words import split_commas
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """As where a program reads; what runs the tests may have set a width of its own."""
+    monkeypatch.setenv("COLUMNS", "140")
+
+
+def test_in_eighty_columns_nothing_is_cut_off(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = plie(capsys, "study", "xor", "-o", str(tmp_path))
+    rows = [line for line in out.splitlines() if "│" in line]
+    assert len(rows) == 3
+    assert all(line.endswith("│") and "R²" in line for line in rows)
+
+
 def test_study_prints_a_table_and_the_reports_path(capsys, tmp_path):
     words = ("study", "xor", "--epochs", "2", "--act", "tanh,relu", "-a", "silu", "-o", tmp_path)
     code, out, err = plie(capsys, *map(str, words))

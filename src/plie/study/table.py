@@ -32,9 +32,9 @@ def table(found: StudyResult) -> Table:
     told = [title for title in rows[0] if _tells(title, {row[title] for row in rows})]
     shown = Table()
     longest = max(len(row["network"]) for row in rows)
-    shown.add_column("network", min_width=min(longest, 24))  # others give way to it
+    shown.add_column("network", no_wrap=longest <= 30)  # others give way to it
     for title in told[1:]:
-        shown.add_column(title, justify="right")
+        shown.add_column(title, justify="right", no_wrap=title == "95 % interval")
     for row in rows:
         shown.add_row(*(escape(row[title]) for title in told))
     return shown
