@@ -409,3 +409,22 @@ def test_several_studies_are_ranked(capsys, folder, tmp_path):
     assert (
         "--export and --json take one folder" in plie(capsys, "results", folder, other, "--json")[2]
     )
+
+
+def test_results_of_a_study_that_has_none_yet(capsys, tmp_path):
+    asked = Study("xor", "relu", folder=tmp_path)
+    plan = asked.plan()
+    with plan.open() as store:
+        store.remember(plan.digest, plan.record, asked.command)
+    code, out, err = plie(capsys, "results", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert "0 of 3 networks are trained; the rest is to come." in out
+
+
+def test_a_rate_that_all_chose_of_several_is_told(capsys, tmp_path):
+    words = ("study", "iris", "--act", "relu", "--epochs", "1", "--seeds", "2", "-o")
+    grid = plie(capsys, *words, str(tmp_path / "grid"), "--lr-grid", "1e-30,0.1")[1]
+    alone = plie(capsys, *words, str(tmp_path / "alone"), "--lr", "0.1")[1]
+    assert grid.count("0.1 (edge)") == 3
+    assert " rate " in grid
+    assert " rate " not in alone

@@ -29,8 +29,10 @@ def table(found: StudyResult) -> Table:
     from rich.table import Table
 
     rows = [_cells(found, group) for group in found.groups]
-    told = [title for title in rows[0] if _tells(title, {row[title] for row in rows})]
     shown = Table()
+    if not rows:  # stopped before the first network
+        return shown
+    told = [title for title in rows[0] if _tells(found, title, {row[title] for row in rows})]
     longest = max(len(row["network"]) for row in rows)
     shown.add_column("network", no_wrap=longest <= 30)  # others give way to it
     for title in told[1:]:
@@ -40,9 +42,10 @@ def table(found: StudyResult) -> Table:
     return shown
 
 
-def _tells(title: str, texts: set[str]) -> bool:
+def _tells(found: StudyResult, title: str, texts: set[str]) -> bool:
     """A single seed and a single learning rate are what was asked for, and no news."""
-    alone = {"95 % interval": texts == {""}, "n": texts == {"1"}, "rate": len(texts) == 1}
+    one_rate = len(found.record["rates"]) == 1
+    alone = {"95 % interval": texts == {""}, "n": texts == {"1"}, "rate": one_rate}
     return not alone.get(title, False)
 
 
