@@ -51,22 +51,24 @@ inline void product_rows(const float* a, int64_t by_row, int64_t by_column, cons
     product_block<V, M, 1>(a, by_row, by_column, bias, b, at, inner, width, end);
 }
 
+// Runs `run(i, count)` for row i and those after it, as many at once as `count`, a constant, says.
+template <class Run>
+void in_rows(int64_t rows, const Run& run) {
+  int64_t i = 0;
+  for (; i + kRows <= rows; i += kRows) run(i, std::integral_constant<int, kRows>());
+  if (rows - i == 3) run(i, std::integral_constant<int, 3>());
+  if (rows - i == 2) run(i, std::integral_constant<int, 2>());
+  if (rows - i == 1) run(i, std::integral_constant<int, 1>());
+}
+
 template <class V, class End>
 void product(const float* a, int64_t by_row, int64_t by_column, const float* bias, const float* b,
              int64_t rows, int64_t inner, int64_t width, const End& end) {
-  for (int64_t i = 0; i < rows;) {
-    const auto next = [&](auto count) {
-      product_rows<V, decltype(count)::value>(
-          a + i * by_row, by_row, by_column, bias ? bias + i : nullptr, b, inner, width,
-          [&](int64_t at, auto sum) { end(i * width + at, sum); });
-      i += count;
-    };
-    const int64_t left = rows - i;
-    if (left >= kRows) next(std::integral_constant<int, kRows>());
-    else if (left == 3) next(std::integral_constant<int, 3>());
-    else if (left == 2) next(std::integral_constant<int, 2>());
-    else next(std::integral_constant<int, 1>());
-  }
+  in_rows(rows, [&](int64_t i, auto count) {
+    product_rows<V, decltype(count)::value>(
+        a + i * by_row, by_row, by_column, bias ? bias + i : nullptr, b, inner, width,
+        [&](int64_t at, auto sum) { end(i * width + at, sum); });
+  });
 }
 
 // weight (m, n) += a b^T over the points, and bias (m) += the sums of a's rows.
@@ -107,18 +109,10 @@ inline void dots_rows(const float* a, const float* b, float* weight, float* bias
 template <class V>
 void dots(const float* a, const float* b, float* weight, float* bias, int64_t rows,
           int64_t columns, int64_t width) {
-  for (int64_t i = 0; i < rows;) {
-    const auto next = [&](auto count) {
-      dots_rows<V, decltype(count)::value>(a + i * width, b, weight + i * columns, bias + i,
-                                           columns, width);
-      i += count;
-    };
-    const int64_t left = rows - i;
-    if (left >= kRows) next(std::integral_constant<int, kRows>());
-    else if (left == 3) next(std::integral_constant<int, 3>());
-    else if (left == 2) next(std::integral_constant<int, 2>());
-    else next(std::integral_constant<int, 1>());
-  }
+  in_rows(rows, [&](int64_t i, auto count) {
+    dots_rows<V, decltype(count)::value>(a + i * width, b, weight + i * columns, bias + i, columns,
+                                         width);
+  });
 }
 
 // A function of two lines that meet in 0, as ReLU, and its slope: chosen while their arguments are
