@@ -20,7 +20,7 @@ from plie.precise import float_constant
 from plie.probe import FLAT, Probe, steepest
 from plie.program import Expr, compile_program
 from plie.stacked import RANDOM, draws
-from plie.train import History, generator_of, scores_of
+from plie.train import Curves, History, curves, generator_of
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -295,8 +295,8 @@ class _Group:
         better = self.best_loss.isfinite().unsqueeze(1)
         kept = torch.where(better, self.best, self.values)
         self.networks.parameters[fine] = kept[fine]
-        curves = torch.cat(self.curves, dim=1)
-        return [self._history(i, curves[i]) if fine[i] else None for i in range(len(self.seeds))]
+        measured = torch.cat(self.curves, dim=1)
+        return [self._history(i, measured[i]) if fine[i] else None for i in range(len(self.seeds))]
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         epochs, step = self.recipe.epochs, self.plan.epochs_at_once
@@ -309,12 +309,12 @@ class _Group:
         count, epochs = len(self.seeds), last - first
         order = self._orders(epochs) if self.plan.batch else None
         rates = self.rates[:, first:last].contiguous()
-        curves = torch.zeros(count, epochs, 4, dtype=torch.float64)
+        measured = torch.zeros(count, epochs, 4, dtype=torch.float64)
         course, recipe = self.plan.course(), self.recipe
         course.members, course.parameters = self.values.shape
         course.first, course.last = first, last
         course.order = None if order is None else order.data_ptr()
-        course.rates, course.curves = rates.data_ptr(), curves.data_ptr()
+        course.rates, course.curves = rates.data_ptr(), measured.data_ptr()
         course.optimizer = _OPTIMIZERS[recipe.optimizer]
         course.nesterov, course.patience = int(recipe.nesterov), self.patience
         course.momentum, course.eps, course.decay = recipe.momentum, recipe.eps, recipe.decay
@@ -324,7 +324,7 @@ class _Group:
         looks = torch.zeros(count, 3 * len(self.plan.sizes) - 5, dtype=torch.float64)
         course.looks = looks.data_ptr() if last in self.job.probes else None
         train(ctypes.byref(course), self.plan.threads)
-        self.curves.append(curves)
+        self.curves.append(measured)
         if course.looks:
             self.probes.append([self._probe(last, row) for row in looks.tolist()])
 
@@ -341,30 +341,20 @@ class _Group:
                 row.copy_(torch.randperm(n, generator=generator))
         return drawn
 
-    def _history(self, i: int, curves: Tensor) -> History:
+    def _history(self, i: int, mine: Tensor) -> History:
         job, stopped = self.job, int(self.state[i, _STOPPED])
-        rows = curves[: stopped or len(curves)].tolist()
+        rows = mine[: stopped or len(mine)].tolist()
         last, has_best = len(rows) - 1, bool(self.best_loss[i] < math.inf)
-        loss, score = _columns([row[:2] for row in rows], job.y)
-        after: Columns = ((), ())
+        after: Curves = ((), ())
         if job.validation:
-            after = _columns([row[2:] for row in rows], job.validation[1])
+            after = curves([row[2:] for row in rows], job.validation[1])
         return History(
-            loss,
-            score,
+            *curves([row[:2] for row in rows], job.y),
             0.0,
             *after,
             best=int(self.state[i, _BEST]) if has_best else last,
             probes=tuple(look[i] for look in self.probes if look[i].epoch <= len(rows)),
         )
-
-
-Columns = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-def _columns(rows: list[list[float]], y: Tensor) -> Columns:
-    """Losses and scores."""
-    return tuple(loss for loss, _ in rows), scores_of([(a, b) for a, b in rows], y)
 
 
 @dataclass(frozen=True, eq=False)

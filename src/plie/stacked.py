@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from plie.models import MLP
-from plie.train import TINY, History, generator_of, hits, losses, scores_of
+from plie.train import TINY, History, curves, generator_of, hits, losses
 
 if TYPE_CHECKING:
     from plie.many import Job, Networks
@@ -175,23 +175,19 @@ class _Stack:
         stopped = int(best.last[i])
         last = stopped if stopped >= 0 else len(self.curves) - 1
         validation = self.job.validation
-        after = _curves(self.seen[: last + 1], i, validation[1]) if validation else ((), ())
+        after = curves(_of(i, self.seen[: last + 1]), validation[1]) if validation else ((), ())
         return History(
-            *_curves(self.curves[: last + 1], i, self.job.y),
-            seconds=0.0,
-            validation_loss=after[0],
-            validation_score=after[1],
+            *curves(_of(i, self.curves[: last + 1]), self.job.y),
+            0.0,
+            *after,
             best=int(best.epoch[i]) if best.loss[i] < math.inf else last,
             probes=tuple(look[i] for look in self.probes if look[i].epoch <= last + 1),
         )
 
 
-def _curves(
-    rows: list[tuple[Tensor, Tensor]], i: int, y: Tensor
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    loss = [float(row[0][i]) for row in rows]
-    right = [float(row[1][i]) for row in rows]
-    return tuple(loss), scores_of(zip(loss, right, strict=True), y)
+def _of(i: int, rows: list[tuple[Tensor, Tensor]]) -> list[tuple[float, float]]:
+    """What was measured of member i."""
+    return [(float(loss[i]), float(right[i])) for loss, right in rows]
 
 
 class _Best:

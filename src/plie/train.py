@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, float], None]
 Points = tuple[Tensor, Tensor]
+Curves = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,7 @@ def spread(y: Tensor) -> float:
     return float((wide - wide.mean(dim=0)).square().mean())
 
 
-def score_of(loss: float, right: float, y: Tensor) -> float:
-    """The score that belongs to a mean loss and a share of right answers."""
-    return scores_of([(loss, right)], y)[0]
-
-
-def scores_of(rows: Iterable[tuple[float, float]], y: Tensor) -> tuple[float, ...]:
+def scores_of(rows: Iterable[Sequence[float]], y: Tensor) -> tuple[float, ...]:
     """The score of each mean loss and share of right answers.
 
     >>> scores_of([(1.0, 0.0), (0.25, 0.0)], torch.tensor([1.0, 3.0]))
@@ -129,6 +125,15 @@ def scores_of(rows: Iterable[tuple[float, float]], y: Tensor) -> tuple[float, ..
         return tuple(right for _, right in rows)
     variance = spread(y)
     return tuple(1 - loss / variance if variance > 0 else math.nan for loss, _ in rows)
+
+
+def curves(rows: Sequence[Sequence[float]], y: Tensor) -> Curves:
+    """Losses and scores, as a `History` has them, of mean losses and shares of right answers.
+
+    >>> curves([(0.7, 0.5), (0.1, 1.0)], torch.tensor([0, 1]))
+    ((0.7, 0.1), (0.5, 1.0))
+    """
+    return tuple(loss for loss, _ in rows), scores_of(rows, y)
 
 
 def fit(
@@ -188,7 +193,7 @@ def fit(
                 group["lr"] = rate
             rows.append(_epoch(model, optimizer, x, y, weight, recipe.batch_size))
             if validation is not None:
-                seen.append(measure(model, *validation))
+                seen.append(_measured(model, *validation))
             if progress is not None:
                 progress(epoch + 1, rows[-1][0])
             if seen and best.is_over(epoch, seen[-1][0]):
@@ -196,7 +201,8 @@ def fit(
     best.restore()
     seconds = time.perf_counter() - start
     last = best.epoch if best.state else len(rows) - 1
-    return History(*_columns(rows), seconds, *_columns(seen), best=last)
+    after = curves(seen, validation[1]) if validation else ((), ())
+    return History(*curves(rows, y), seconds, *after, best=last)
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
@@ -206,11 +212,16 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
     >>> measure(LogisticRegression(1), torch.full((1, 1), torch.inf), torch.tensor([1]))
     (nan, 0.0)
     """
+    loss, right = _measured(model, x, y)
+    return loss, scores_of([(loss, right)], y)[0]
+
+
+def _measured(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Mean loss and share of right answers."""
     with evaluating(model):
         outputs = model(x)
-    loss = losses(outputs, y).mean().item()
     right = 0.0 if y.is_floating_point() else correct(outputs, y) / len(y)
-    return loss, score_of(loss, right, y)
+    return losses(outputs, y).mean().item(), right
 
 
 class _Best:
@@ -232,10 +243,6 @@ class _Best:
     def restore(self) -> None:
         if self.state:
             self.model.load_state_dict(self.state)
-
-
-def _columns(rows: list[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(row[0] for row in rows), tuple(row[1] for row in rows)
 
 
 def check_batches(model: nn.Module, n: int, size: int | None) -> None:
@@ -326,7 +333,7 @@ def _epoch(
     weight: Tensor | None,
     size: int | None,
 ) -> tuple[float, float]:
-    """One pass: mean loss and score of its points, each measured before its own update."""
+    """One pass: mean loss and share of right answers, each measured before its own update."""
     total, right, mass = 0.0, 0.0, 0.0
     for rows in batches(len(y), size):
         inputs, target = (x, y) if rows is None else (x[rows], y[rows])
@@ -342,8 +349,7 @@ def _epoch(
         if not y.is_floating_point():
             hit = hits(outputs.detach(), target)
             right += float(hit.sum()) if w is None else (hit * w).sum().item()
-    loss_mean = total / max(mass, TINY)
-    return loss_mean, score_of(loss_mean, right / max(mass, TINY), y)
+    return total / max(mass, TINY), right / max(mass, TINY)
 
 
 TINY = torch.finfo(torch.float32).tiny  # so that a batch without weight has no gradient, not NaN

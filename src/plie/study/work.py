@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plie.many import Networks, one_thread
 from plie.study.records import CellResult, Job, Measure, Points
-from plie.train import losses, score_of
+from plie.train import curves, losses
 
 if TYPE_CHECKING:
     from plie.train import History
@@ -101,10 +101,11 @@ class _Measured:
         right = torch.zeros_like(loss)
         if not y.is_floating_point():
             right = (self.predicted == y).double().mean(dim=1)
-        self.loss, self.right = loss.tolist(), right.tolist()
+        rows = torch.stack([loss, right], dim=1).tolist()
+        self.measures = [Measure(*pair) for pair in zip(*curves(rows, y), strict=True)]
 
     def __getitem__(self, i: int) -> Measure:
-        return Measure(self.loss[i], score_of(self.loss[i], self.right[i], self.y))
+        return self.measures[i]
 
     def confusion(self, i: int) -> bytes:
         """int32 ``(k, k)``: how many points of each class were taken for which."""
