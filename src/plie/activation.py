@@ -237,6 +237,11 @@ class Activation(Record):
         """Parameter values by name."""
         return {p.name: p.default for p in self.parameters}
 
+    @property
+    def learnable(self) -> tuple[str, ...]:
+        """Names of the parameters that a layer learns unless told otherwise."""
+        return tuple(p.name for p in self.parameters if p.learnable)
+
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name; raises `ParameterError` naming those there are."""
         for parameter in self.parameters:

@@ -125,7 +125,7 @@ def obstacle(job: Job) -> str:
         return "the compiled library is not there, or of another release"
     if shape is None:
         return "they are no perceptrons, plie.MLP"
-    learned = [len(_learned(act)) for act in shape.activations]
+    learned = [len(act.learnable) for act in shape.activations]
     reasons = {
         "some tensor is not in this machine's memory": not _is_here(job),
         "they are normalised between layers": shape.norm is not None,
@@ -149,12 +149,8 @@ def run(job: Job, progress: Callable[[float], None]) -> list[History | None]:
     plan = _Plan(job)
     found: list[History | None] = []
     for first in range(0, len(job.networks), plan.at_once):
-        group = _Group(job, plan, slice(first, first + plan.at_once))
-
-        def tell(share: float, group: _Group = group, first: int = first) -> None:
-            progress((first + share * len(group.networks)) / len(job.networks))
-
-        found += group.train(tell)
+        members = slice(first, first + plan.at_once)
+        found += _Group(job, plan, members).train(job.progress_of(members, progress))
     return found
 
 
@@ -374,13 +370,9 @@ class _Bent:
     held: tuple[Any, ...]
 
 
-def _learned(act: Activation) -> tuple[str, ...]:
-    return tuple(p.name for p in act.parameters if p.learnable)
-
-
 @functools.lru_cache(maxsize=512)
 def _bend(act: Activation) -> _Bent:
-    names = _learned(act)
+    names = act.learnable
     formula = act.as_formula(names)
     tables: tuple[Compiled | None, ...] = (None, None)
     if not names:

@@ -1,4 +1,4 @@
-"""Many perceptrons of one shape, trained at once.
+"""Many networks of one shape, trained at once.
 
 There are three ways, with the same results to float32 rounding: one call into the compiled
 library for all of them ("native"), torch operations on stacked parameters ("stacked"), and one
@@ -224,7 +224,7 @@ class Networks:
 
         Raises:
             InputError: as `plie.train.fit`; or a way that does not serve these networks.
-            KeyboardInterrupt: whose networks are then trained, in part or not at all is not said.
+            KeyboardInterrupt: some of the networks may then be trained, or half trained.
 
         >>> from plie.data import xor
         >>> points = xor(100)
@@ -266,7 +266,12 @@ class Job:
     validation: Points | None
     probes: frozenset[int]
 
-    @property
+    def progress_of(self, members: slice, progress: Progress) -> Progress:
+        """What tells the share of all that some members' share is, those before them done."""
+        first, count = members.start, len(self.seeds[members])
+        return lambda share: progress((first + share * count) / len(self.seeds))
+
+    @cached_property
     def sample(self) -> Points:
         """Some of the points to train on, for probes; drawn, since classes may take turns."""
         draw = torch.Generator().manual_seed(0)

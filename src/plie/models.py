@@ -198,8 +198,7 @@ def is_linear(mlp: MLP) -> bool:
 
 def _is_identity(act: Activation) -> bool:
     """Whether the formula is x however it is written, and no parameter can be learned."""
-    learned = tuple(p.name for p in act.parameters if p.learnable)
-    return not act.training and act.as_formula(learned).expr() == symbol("x")
+    return not act.training and act.as_formula(act.learnable).expr() == symbol("x")
 
 
 def collapse(mlp: MLP) -> nn.Linear:

@@ -159,7 +159,7 @@ class ActivationModule(Layer):
 def _learned(activation: Activation, learnable: Iterable[str] | bool | None) -> tuple[str, ...]:
     names = [p.name for p in activation.parameters]
     if learnable is None:
-        return tuple(p.name for p in activation.parameters if p.learnable)
+        return activation.learnable
     if isinstance(learnable, bool):
         return tuple(names) if learnable else ()
     chosen = {learnable} if isinstance(learnable, str) else set(learnable)

@@ -72,7 +72,7 @@ def own(activation: Activation) -> Callable[[Tensor], Tensor] | None:
         plain: Callable[[Tensor], Tensor] = getattr(torch, activation.name)
         return plain
     found = torch_layer(activation)
-    if found is None or activation.training or any(p.learnable for p in activation.parameters):
+    if found is None or activation.training or activation.learnable:
         return None
     name, arguments = found
     made: nn.Module = getattr(nn, name)(**arguments)

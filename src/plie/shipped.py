@@ -74,8 +74,7 @@ def table_jobs() -> list[tuple[str, str]]:
     from plie.compiled.family import family
 
     rows = [zoo.get(name) for name in zoo.names(scalar=True)]
-    learned = {row: [p.name for p in row.parameters if p.learnable] for row in rows}
-    families = [family(row.as_formula(free).spec) for row, free in learned.items() if free]
+    families = [family(row.as_formula(row.learnable).spec) for row in rows if row.learnable]
     shared = {term.spec for found in families if found for term in found.terms}
     specs = sorted({row.as_formula().spec for row in rows} | shared)
     return [(spec, variables) for spec in specs for variables in ("", "x")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -60,7 +59,7 @@ def outputs(
 
 def _is_plain(shape: MLP) -> bool:
     """Whether nothing but the linear layers differs between members, or draws random numbers."""
-    learned = any(parameter.learnable for act in shape.activations for parameter in act.parameters)
+    learned = any(act.learnable for act in shape.activations)
     return shape.norm is None and not (learned or draws(shape))
 
 
@@ -86,15 +85,9 @@ def run(job: Job, progress: Callable[[float], None]) -> list[History]:
         at_once = max(1, _CACHED // (units * min(rows, len(job.y))))
     histories: list[History] = []
     for first in range(0, len(job.networks), at_once):
-        stack = _Stack(job, slice(first, first + at_once))
-        histories += stack.train(functools.partial(_tell, progress, first, stack, job))
+        members = slice(first, first + at_once)
+        histories += _Stack(job, members).train(job.progress_of(members, progress))
     return histories
-
-
-def _tell(
-    progress: Callable[[float], None], first: int, stack: _Stack, job: Job, share: float
-) -> None:
-    progress((first + share * len(stack.seeds)) / len(job.networks))
 
 
 class _Stack:
