@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from studies import square
 from torch import nn
 
 from plie.boundary import _line_fit, best_line, evaluate, straightness
@@ -27,13 +28,6 @@ class Diverged(Circle):
 class Nowhere(Circle):
     def forward(self, x):
         return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
-
-
-def square(n=200, classes=2, features=2):
-    points = torch.rand(n, features, generator=torch.Generator().manual_seed(0)) * 4 - 2
-    labels = torch.arange(n) % classes
-    names = tuple(f"f{i}" for i in range(features))
-    return Dataset(points, labels, names, tuple(map(str, range(classes))), "square")
 
 
 def test_circle_is_as_far_from_straight_as_can_be():

@@ -40,6 +40,18 @@ class Straightness:
     pieces: int = 0
     reason: str = ""
 
+    @property
+    def share(self) -> str:
+        """The share in words; empty where there is no line.
+
+        >>> Straightness(r2=0.99996).share
+        'R² 0.9999'
+        """
+        if self.r2 is None:
+            return ""
+        # 0.99996 must not be shown as 1
+        return f"R² {1 if self.r2 > 1 - 1e-9 else min(self.r2, 0.9999):.4f}"
+
 
 @dataclass(frozen=True)
 class Field:

@@ -33,6 +33,7 @@ from plie.many import Networks
 from plie.models import MLP, evaluating
 from plie.recipe import OPTIMIZERS, SCHEDULES, Recipe
 from plie.source import activation_of
+from plie.stacked import draws
 from plie.train import History, fit
 
 try:
@@ -159,7 +160,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]
         n = len(points[0])
         recipe = Recipe(epochs=int(self.max_iter), **self._settings(n, points[2]))
         networks = Networks.of([self._same_network()]) if goes_on else self._new(seed)
-        if recipe.batch_size is None and _is_exact(networks[0]):
+        if recipe.batch_size is None and _is_exact(networks.perceptron):
             points = _merged(*points)
         x, target, weight = points
         (history,) = networks.fit(x, target, recipe, seeds=[seed], weight=weight, validation=held)
@@ -568,10 +569,9 @@ def _linear(network: MLP) -> list[torch.nn.Linear]:
     return [layer for layer in network.layers if isinstance(layer, torch.nn.Linear)]
 
 
-def _is_exact(network: MLP) -> bool:
+def _is_exact(network: MLP | None) -> bool:
     """Whether a point's share in a batch's gradient depends on nothing but the point."""
-    random = network.dropout > 0 or any(act.training for act in network.activations)
-    return network.norm != "batch" and not random
+    return network is not None and network.norm != "batch" and not draws(network)
 
 
 def _merged(x: Tensor, y: Tensor, weight: Tensor | None) -> Points:

@@ -10,7 +10,7 @@ from plie.figures import legend_entries
 from plie.models import is_linear
 from plie.report import pictures, strips, tables
 from plie.report.entries import DRAWN, LISTED, entries
-from plie.report.words import describe, headline, number, percent
+from plie.report.words import headline, number, percent
 from plie.store import write_atomically
 from plie.study.geometry import measure_collapse
 
@@ -99,7 +99,7 @@ def _geometry(study: StudyResult, shown: Sequence[Entry]) -> str:
     if best is None or not bent:
         return ""
     group = bent[0].group
-    mine = float(group.train.score[group.seeds.tolist().index(group.median_seed)])
+    mine = float(group.train.score[group.median])
     n = len(study.split.train)
     line = f"no straight line gets more than about {percent(best)} of the {n} training points right"
     network = f"the {bent[0].name} network (seed {group.median_seed}) gets {percent(mine)}"
@@ -129,5 +129,5 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("plie"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "number": number, "describe": describe}
+    environment.filters["number"] = number
     return environment

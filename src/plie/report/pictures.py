@@ -235,8 +235,7 @@ def _flat(values: torch.Tensor) -> Any:
 
 
 def _median_score(entry: Entry) -> float:
-    at = entry.group.seeds.tolist().index(entry.group.median_seed)
-    return float(entry.group.test.score[at])
+    return float(entry.group.test.score[entry.group.median])
 
 
 def _drawn(entries: Iterable[Entry]) -> list[Entry]:
@@ -312,7 +311,6 @@ def loss_curves(entries: Sequence[Entry]) -> bytes:
     """The training loss of the drawn candidates' median seeds as PNG."""
     curves = []
     for entry in _drawn(entries):
-        at = entry.group.seeds.tolist().index(entry.group.median_seed)
-        losses = entry.group.curves().loss[at]
+        losses = entry.group.curves().loss[entry.group.median]
         curves.append(Curve(entry.name, tuple(losses[np.isfinite(losses)].tolist())))
     return png(curves_figure(curves, "loss in training"))

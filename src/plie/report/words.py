@@ -84,6 +84,4 @@ def describe(found: Straightness) -> str:
     """
     if found.r2 is None or found.deviation is None:
         return found.reason
-    # 0.99996 must not be shown as 1
-    share = "1.0000" if found.r2 > 1 - 1e-9 else f"{min(found.r2, 0.9999):.4f}"
-    return f"R² {share}, off by at most {number(found.deviation)}"
+    return f"{found.share}, off by at most {number(found.deviation)}"

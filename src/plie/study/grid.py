@@ -156,9 +156,6 @@ class Study:
 
     def _check_words(self) -> None:
         """Refuse what would be taken and then do nothing."""
-        sgd = (self.optimizer or self.defaults.optimizer) == "sgd"
-        if self.momentum and not sgd:
-            raise InputError(f"momentum is SGD's; {self.optimizer or 'adam'} has its own averages")
         if self.seed and not isinstance(self.seeds, int | None):
             raise InputError("the seeds are listed and a first one is given; choose one")
         of_files = (self.target, self.task, self.missing) != (None, None, "refuse")

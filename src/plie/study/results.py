@@ -119,11 +119,14 @@ class Group:
         return sum(p.numel() for p in self.candidate.network().parameters())
 
     @property
+    def median(self) -> int:
+        """The place in the arrays of the middle test score: of a network to show."""
+        return int(np.argsort(self.test.score, kind="stable")[(len(self.seeds) - 1) // 2])
+
+    @property
     def median_seed(self) -> int:
-        """The seed whose test score is the middle one: a network to show."""
-        return int(
-            self.seeds[np.argsort(self.test.score, kind="stable")[(len(self.seeds) - 1) // 2]]
-        )
+        """Its seed."""
+        return int(self.seeds[self.median])
 
     def interval(self, part: str = "test") -> Interval | None:
         """The mean score over the seeds with its 95 % interval; None where one is not finite."""
@@ -164,7 +167,7 @@ class Group:
 
     def network(self, seed: int | None = None) -> MLP:
         """The trained network of a seed; of `median_seed` when None."""
-        at = self.seeds.tolist().index(self.median_seed if seed is None else seed)
+        at = self.median if seed is None else self.seeds.tolist().index(seed)
         (blob,) = self._column("parameters", self.keys[at : at + 1])
         values = torch.frombuffer(bytearray(blob), dtype=torch.float32)
         return self.candidate.network(values)

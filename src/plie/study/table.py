@@ -80,10 +80,7 @@ def _boundary(found: StudyResult, group: Group) -> str:
     """How straight the boundary of the median seed's network is."""
     assert found.split is not None
     line = straightness(group.network(), found.split.train)
-    if line.r2 is None:
-        return line.reason
-    # 0.99996 must not be shown as 1
-    return f"R² {1 if line.r2 > 1 - 1e-9 else min(line.r2, 0.9999):.4f}"
+    return line.share or line.reason
 
 
 def score(value: float, share: bool) -> str:
