@@ -12,8 +12,9 @@ from studies import line, square
 
 from plie import statistics
 from plie.data import Dataset, xor
+from plie.figures import Line
 from plie.probe import Probe
-from plie.report import strips, tables
+from plie.report import pictures, strips, tables
 from plie.report.entries import DRAWN, LISTED, entries
 from plie.report.pictures import learning_curves
 from plie.report.words import against, headline
@@ -410,3 +411,12 @@ def test_a_large_grid_stays_small(tmp_path):
     # each candidate is in a table, folded or not
     assert len(re.findall(r'data-label="test accuracy"', text)) == 42
     assert f"The best {DRAWN} and the baselines are told apart" in read.words
+
+
+def test_a_dip_stays_in_the_picture_and_the_first_epochs_of_all_do_not():
+    def limits(values):
+        line = Line(np.arange(len(values)), np.array(values, dtype=float), "#000")
+        return pictures._score_limits([line], -np.inf)
+
+    assert limits([50.0] * 3 + [44.0] + [98.0] * 40)[0] < 44
+    assert limits([5.0] + [97.0, 97.5, 98.0] * 40)[0] > 90

@@ -43,6 +43,7 @@ _LOG = 20  # a loss that falls by more is drawn on a logarithmic scale
 _LOWEST_R2 = -0.5
 _LEAST_SHARE = 20.0  # per cent: a smaller scale would make little look like much
 _STARTS = 0.03  # of all values, the lowest, lie off the picture: every network's first epochs
+_DIP = 0.25  # of the picture's height: so little more is not left off
 _HEADROOM = 4  # times where most networks begin
 
 
@@ -156,6 +157,9 @@ def _score_limits(lines: Sequence[Line], lowest: float) -> tuple[float, float] |
         return None
     low = max(float(np.quantile(values, _STARTS)), lowest)
     high = max(low, float(_finite([line.y for line in lines]).max()))
+    least = max(float(values.min()), lowest)
+    if low - least < _DIP * (high - low):  # no start, but a dip that a curve takes
+        low = least
     pad = 0.06 * max(high - low, 1e-3)
     return low - pad, high + pad
 
