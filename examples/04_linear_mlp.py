@@ -14,7 +14,7 @@ from plie.boundary import evaluate, straightness
 from plie.data import xor
 from plie.figures import boundary_figure
 from plie.models import MLP, collapse
-from plie.train import correct, fit
+from plie.training import correct, fit
 
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
 

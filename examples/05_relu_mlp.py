@@ -14,7 +14,7 @@ from plie.boundary import evaluate
 from plie.data import xor
 from plie.figures import Curve, boundary_figure, curves_figure
 from plie.models import MLP
-from plie.train import History, correct, fit
+from plie.training import History, correct, fit
 
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
 

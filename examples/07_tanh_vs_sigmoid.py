@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from plie.data import xor
 from plie.models import MLP
-from plie.train import cross_entropy, fit
+from plie.training import cross_entropy, fit
 
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
 COLOURS = {"sigmoid": "#0072B2", "tanh": "#D55E00", "hardtanh": "#009E73"}

@@ -16,7 +16,7 @@ from plie.many import Networks
 from plie.models import MLP
 from plie.recipe import Recipe
 from plie.statistics import interval, verdict
-from plie.train import fit
+from plie.training import fit
 
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
 BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"

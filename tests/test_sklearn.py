@@ -22,7 +22,7 @@ from plie.errors import InputError, UnknownNameError
 from plie.models import MLP
 from plie.recipe import Recipe
 from plie.sklearn import MLPClassifier, MLPRegressor
-from plie.train import fit
+from plie.training import fit
 
 IRIS = load_iris(return_X_y=True)
 

@@ -22,7 +22,7 @@ from plie.study import Job, Points, Study, geometry, load, run_job
 from plie.study.gather import choose
 from plie.study.records import describe, recall
 from plie.study.results import Rate
-from plie.train import fit
+from plie.training import fit
 
 
 def by_label(found):

@@ -1,3 +1,4 @@
+from . import attack as attack
 from . import data as data
 from . import nn as nn
 from . import plot as plot
@@ -19,7 +20,7 @@ from .many import Networks as Networks
 from .models import MLP as MLP
 from .recipe import Recipe as Recipe
 from .study import Study as Study
-from .train import fit as fit
+from .training import fit as fit
 from .zoo import define as define
 from .zoo import families as families
 from .zoo import get as get

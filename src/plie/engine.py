@@ -19,8 +19,9 @@ from plie.formula import Formula
 from plie.precise import float_constant
 from plie.probe import FLAT, Probe, steepest
 from plie.program import Expr, compile_program
+from plie.seeds import generator_of
 from plie.stacked import RANDOM, draws
-from plie.train import Curves, History, curves, generator_of
+from plie.training import Curves, History, curves
 
 if TYPE_CHECKING:
     from plie.activation import Activation

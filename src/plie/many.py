@@ -2,7 +2,7 @@
 
 There are three ways, with the same results to float32 rounding: one call into the compiled
 library for all of them ("native"), torch operations on stacked parameters ("stacked"), and one
-after the other by `plie.train.fit` ("loop"), which is what the other two are tested against.
+after the other by `plie.training.fit` ("loop"), which is what the other two are tested against.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from plie.errors import InputError, unknown
 from plie.models import MLP, evaluating
 from plie.probe import Probe, probe
 from plie.recipe import Recipe
-from plie.train import (
+from plie.seeds import check_seed
+from plie.training import (
     History,
     Points,
     check_batches,
     check_points,
-    check_seed,
     check_validation,
     fit,
 )
@@ -202,7 +202,7 @@ class Networks:
         way: str = "auto",
         **settings: Any,
     ) -> list[History]:
-        """Train all of them, each as `plie.train.fit` trains one; the parameters are replaced.
+        """Train all of them, each as `plie.training.fit` trains one; the parameters are replaced.
 
         Args:
             x: features ``(n, d)``, or ``(n, …)`` for networks that take them so.
@@ -223,7 +223,7 @@ class Networks:
             Each member's history.
 
         Raises:
-            InputError: as `plie.train.fit`; or a way that does not serve these networks.
+            InputError: as `plie.training.fit`; or a way that does not serve these networks.
             KeyboardInterrupt: some of the networks may then be trained, or half trained.
 
         >>> from plie.data import xor

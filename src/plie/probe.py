@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from plie.modules import ActivationModule
-from plie.train import losses
+from plie.training import losses
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -48,7 +48,7 @@ def probe(networks: Networks, x: Tensor, y: Tensor, epoch: int = 0) -> list[Prob
     Args:
         networks: perceptrons of one shape.
         x: features ``(n, d)``; some hundred points tell enough.
-        y: classes or targets, as in `plie.train.fit`.
+        y: classes or targets, as in `plie.training.fit`.
         epoch: what to write into the records.
 
     >>> from plie.data import xor

@@ -34,7 +34,7 @@ from plie.models import MLP, evaluating
 from plie.recipe import OPTIMIZERS, SCHEDULES, Recipe
 from plie.source import activation_of
 from plie.stacked import draws
-from plie.train import History, fit
+from plie.training import History, fit
 
 try:
     from sklearn.utils.validation import validate_data

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from plie.models import MLP
-from plie.train import TINY, History, curves, generator_of, hits, losses
+from plie.seeds import generator_of
+from plie.training import TINY, History, curves, hits, losses
 
 if TYPE_CHECKING:
     from plie.many import Job, Networks

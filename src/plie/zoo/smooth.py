@@ -244,6 +244,7 @@ ROWS = (
             "Cihang Xie, Mingxing Tan, Boqing Gong, Alan Yuille, Quoc V. Le",
             arxiv="2006.14536",
         ),
+        aliases=("psoftplus",),
         note="In arXiv 2402.09092 the name stands for a*(softplus(x) - b), another function.",
     ),
     Activation(

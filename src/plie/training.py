@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.nn import functional
 from plie.errors import InputError
 from plie.models import evaluating
 from plie.recipe import Recipe
+from plie.seeds import check_seed
 
 if TYPE_CHECKING:
     from plie.probe import Probe
@@ -254,23 +254,6 @@ def check_batches(model: nn.Module, n: int, size: int | None) -> None:
             f"batch normalisation takes two points or more, but of {n} points in batches of "
             f"{size or n} the last has one; choose another batch size"
         )
-
-
-def check_seed(seed: SupportsIndex) -> int:
-    """The seed as a whole number that torch takes for one.
-
-    Raises:
-        InputError: for anything else.
-    """
-    whole = operator.index(seed) if hasattr(seed, "__index__") else None
-    if whole is None or not -(2**63) <= whole < 2**64:
-        raise InputError(f"a seed is a whole number from -2^63 to 2^64 - 1, not {seed}")
-    return whole
-
-
-def generator_of(seed: int) -> torch.Generator:
-    """What draws as ``torch.manual_seed`` of this seed does: below 0 it counts from 2⁶⁴."""
-    return torch.Generator().manual_seed(seed % 2**64)
 
 
 def check_points(points: Points, outputs: int | None = None, weight: Tensor | None = None) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from plie.data import load, xor
 from plie.errors import InputError
 from plie.models import MLP, LogisticRegression
-from plie.train import correct, cross_entropy, fit
+from plie.training import correct, cross_entropy, fit
 
 LECTURE = Path(os.environ.get("PLIE_LECTURE_CSV", "../shared/data/xor-lecture.csv"))
 
