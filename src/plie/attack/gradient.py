@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
@@ -153,7 +153,7 @@ class Gradient:
         logits: Logits,
         x: Tensor,
         y: Tensor,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
         target: Tensor | None = None,
     ) -> Tensor:
         """The last step's inputs, from one start: what training takes; nothing is looked at.
@@ -163,7 +163,8 @@ class Gradient:
                 random state are its owner's. Stacked models take points ``(members, n, …)``.
             x: inputs ``(*, …)``.
             y: classes ``(*,)``.
-            generator: of the random start, on the device of ``x``; torch's own when None.
+            generator: of the random start, on the device of ``x``; torch's own when None; one for
+                each of stacked models, so that what one draws depends on no other.
             target: classes ``(*,)`` to reach.
         """
         norm, objective = NORMS[self.norm], OBJECTIVES[self.loss]
@@ -171,7 +172,7 @@ class Gradient:
         box = self._box(rows)
         delta = torch.zeros_like(rows)
         if self.random_start:
-            delta = norm.hold(norm.draw(rows, self._reach, generator), self.eps, box)
+            delta = norm.hold(self._drawn(rows, generator), self.eps, box)
         for _ in range(self.count):
             with torch.enable_grad():
                 moved = (rows + delta).view_as(x).requires_grad_()
@@ -182,6 +183,14 @@ class Gradient:
         # rounding of the sum may leave the bounds by a last bit
         found = rows + delta
         return (found if self.bounds is None else found.clamp(*self.bounds)).view_as(x)
+
+    def _drawn(
+        self, rows: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None
+    ) -> Tensor:
+        draw = NORMS[self.norm].draw
+        each = list(generator) if isinstance(generator, Sequence) else [generator]
+        parts = zip(rows.chunk(len(each)), each, strict=True)
+        return torch.cat([draw(part, self._reach, one) for part, one in parts])
 
     @property
     def _reach(self) -> float:
