@@ -17,6 +17,7 @@ from .errors import PlieError as PlieError
 from .errors import UnknownNameError as UnknownNameError
 from .facts import Facts as Facts
 from .many import Networks as Networks
+from .models import CNN as CNN
 from .models import MLP as MLP
 from .recipe import Recipe as Recipe
 from .study import Study as Study

@@ -49,7 +49,28 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-class MLP(nn.Module):
+class Classifier(nn.Module):
+    """What returns logits, and probabilities apart from them."""
+
+    out_features: int
+
+    def predict_proba(self, x: Tensor) -> Tensor:
+        """Probabilities, apart from training: softmax of the logits, sigmoid of a single one.
+
+        Computed without gradients and in evaluation mode; the mode is restored afterwards.
+
+        Args:
+            x: inputs, as the network takes them.
+
+        >>> MLP(2, [4], 3).predict_proba(torch.zeros(5, 2)).sum(dim=1)
+        tensor([1., 1., 1., 1., 1.])
+        """
+        with evaluating(self):
+            logits: Tensor = self(x)
+            return logits.sigmoid() if self.out_features == 1 else logits.softmax(dim=-1)
+
+
+class MLP(Classifier):
     """Multilayer perceptron: ``logits = W_L f(… f(W_1 x + b_1) …) + b_L``.
 
     The linear layers are made in order with torch's own initialisation and nothing between them
@@ -120,21 +141,6 @@ class MLP(nn.Module):
         _check_input(x, self.in_features)
         logits: Tensor = self.layers(x)
         return logits
-
-    def predict_proba(self, x: Tensor) -> Tensor:
-        """Probabilities, apart from training: softmax of the logits, sigmoid of a single one.
-
-        Computed without gradients and in evaluation mode; the mode is restored afterwards.
-
-        Args:
-            x: floating tensor of shape ``(*, d)``.
-
-        >>> MLP(2, [4], 3).predict_proba(torch.zeros(5, 2)).sum(dim=1)
-        tensor([1., 1., 1., 1., 1.])
-        """
-        with evaluating(self):
-            logits: Tensor = self(x)
-            return logits.sigmoid() if self.out_features == 1 else logits.softmax(dim=-1)
 
     def to_source(self, style: Style = "module") -> str:
         """The same network as plain PyTorch, in either of the two usual styles.
@@ -277,6 +283,79 @@ def _check_input(x: Tensor, features: int) -> None:
         raise DTypeError(f"a network needs a floating-point tensor, not {x.dtype}; use x.float()")
     if x.ndim == 0 or x.shape[-1] != features:
         raise InputError(f"this network takes {features} features, not shape {tuple(x.shape)}")
+
+
+class CNN(Classifier):
+    """A small convolutional network: each convolution halves height and width.
+
+    Convolutions of 4 × 4 pixels with stride 2, an activation after each, then a perceptron on
+    what is left: the network for MNIST of Wong & Kolter (arXiv:1711.00851).
+
+    Args:
+        image_shape: ``(channels, height, width)`` or ``(height, width)``.
+        channels: of each convolution.
+        hidden: units of the hidden layers behind them.
+        out_features: number of logits k.
+        activation: a name or spec or an `Activation`, for all layers or one for each.
+
+    Returns (on call):
+        logits ``(n, k)``, for images ``(n, channels, height, width)`` or flat rows of them.
+
+    Raises:
+        InputError: sizes that are no positive whole numbers, images too small for the
+            convolutions, or an input of another shape.
+        UnknownNameError: an activation that is not known.
+
+    >>> CNN((28, 28), [16, 32], [100], 10, "silu")(torch.zeros(3, 784)).shape
+    torch.Size([3, 10])
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        channels: Sequence[int] = (16, 32),
+        hidden: int | Sequence[int] = (100,),
+        out_features: int = 10,
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+    ) -> None:
+        super().__init__()
+        self.image_shape = (1, *image_shape) if len(image_shape) == 2 else tuple(image_shape)
+        self.channels = tuple(channels)
+        self.hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        self.out_features = out_features
+        _check_sizes([*self.image_shape, *self.channels, *self.hidden, out_features])
+        depth = len(self.channels)
+        if len(self.image_shape) != 3 or min(self.image_shape[1:]) < 2**depth:
+            raise InputError(
+                f"{depth} convolutions that halve an image take (channels, height, width) of at "
+                f"least {2**depth} pixels, not {tuple(image_shape)}"
+            )
+        acts = self.activations = _one_per_layer(activation, depth + len(self.hidden))
+        layers: list[nn.Module] = []
+        first, height, width = self.image_shape
+        for before, after, act in zip((first, *self.channels), self.channels, acts, strict=False):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), act.module()]
+        left = (self.channels[-1] if depth else first) * (height >> depth) * (width >> depth)
+        layers.append(nn.Flatten())
+        sizes = pairwise([left, *self.hidden])
+        for (before, after), act in zip(sizes, acts[depth:], strict=True):
+            layers += [nn.Linear(before, after), act.module()]
+        layers.append(nn.Linear([left, *self.hidden][-1], out_features))
+        self.layers = nn.Sequential(*layers)
+
+    @property
+    def in_features(self) -> int:
+        """Numbers of an image."""
+        channels, height, width = self.image_shape
+        return channels * height * width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits, of shape ``(n, out_features)``."""
+        if isinstance(x, Tensor) and x.ndim == 4 and tuple(x.shape[1:]) == self.image_shape:
+            x = x.flatten(1)
+        _check_input(x, self.in_features)
+        logits: Tensor = self.layers(x.view(-1, *self.image_shape))
+        return logits
 
 
 def _one_per_layer(
