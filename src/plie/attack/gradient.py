@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
+from itertools import chain
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from plie.attack.norms import NORMS, Box
+from plie.attack.norms import NORMS
 from plie.attack.objectives import OBJECTIVES
 from plie.errors import InputError, unknown
 from plie.recipe import is_whole
@@ -67,6 +68,8 @@ class Gradient:
             raise unknown("loss", str(self.loss), OBJECTIVES)
         if not (self.eps >= 0 and not math.isnan(self.eps)):
             raise InputError(f"the radius eps is 0 or more, not {self.eps}")
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise InputError(f"bounds are a lower and a higher number, not {self.bounds}")
         if self.random_start and math.isinf(self.eps) and self.bounds is None:
             raise InputError("a ball without end has no uniform start; set random_start=False")
         for name, count in (("restarts", self.restarts), ("steps", self.count)):
@@ -74,8 +77,6 @@ class Gradient:
                 raise InputError(f"{name} are a whole number from 1, not {count}")
         if not (self.length >= 0 and math.isfinite(self.length)):
             raise InputError(f"the step size is finite, 0 or more, not {self.length}")
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
-            raise InputError(f"bounds are a lower and a higher number, not {self.bounds}")
 
     @property
     def count(self) -> int:
@@ -116,15 +117,15 @@ class Gradient:
             InputError: points that do not fit the model or the bounds.
         """
         check_inputs(x, y, target, self.bounds)
-        device = x.device
+        x, device = x.detach(), device_of(model, x)
         generator = generator_of(check_seed(seed), device)
-        found = torch.empty_like(x)
-        predicted = torch.empty_like(y)
+        found, predicted = torch.empty_like(x), torch.empty_like(y)
         with undisturbed(model, device, seed):
             for start in range(0, len(x), batch_size):
                 rows = slice(start, start + batch_size)
-                goal = None if target is None else target[rows]
-                found[rows], predicted[rows] = self._batch(model, x[rows], y[rows], goal, generator)
+                goal = None if target is None else target[rows].to(device)
+                points, classes = x[rows].to(device), y[rows].to(device)
+                found[rows], predicted[rows] = self._batch(model, points, classes, goal, generator)
                 if progress is not None:
                     progress(min(start + batch_size, len(x)) / len(x))
         norms = NORMS[self.norm].size((found - x).flatten(1)) if x.numel() else x.new_zeros(len(x))
@@ -169,41 +170,33 @@ class Gradient:
         """
         norm, objective = NORMS[self.norm], OBJECTIVES[self.loss]
         rows = x.detach().flatten(0, y.ndim - 1).flatten(1)
-        box = self._box(rows)
-        delta = torch.zeros_like(rows)
+        hold = norm.ball(rows, self.eps, self.bounds)
+        points = rows
         if self.random_start:
-            delta = norm.hold(self._drawn(rows, generator), self.eps, box)
+            points = hold(rows + self._drawn(rows, generator))
         for _ in range(self.count):
             with torch.enable_grad():
-                moved = (rows + delta).view_as(x).requires_grad_()
-                raised = objective(logits(moved), y, target).sum()
-                (slope,) = torch.autograd.grad(raised, moved)
-            direction = norm.step(slope.flatten(0, y.ndim - 1).flatten(1))
-            delta = norm.hold(delta.add_(direction, alpha=self.length), self.eps, box)
-        # rounding of the sum may leave the bounds by a last bit
-        found = rows + delta
-        return (found if self.bounds is None else found.clamp(*self.bounds)).view_as(x)
+                moved = points.view_as(x).requires_grad_()
+                slope = _slope(objective(logits(moved), y, target), moved)
+            direction = norm.step(slope.reshape(rows.shape), points, self.bounds)
+            points = hold(torch.add(points, direction, alpha=self.length, out=direction))
+        return points.view_as(x)
 
     def _drawn(
         self, rows: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None
     ) -> Tensor:
-        draw = NORMS[self.norm].draw
-        each = list(generator) if isinstance(generator, Sequence) else [generator]
-        parts = zip(rows.chunk(len(each)), each, strict=True)
-        return torch.cat([draw(part, self._reach, one) for part, one in parts])
+        draw, reach = NORMS[self.norm].draw, self._reach(rows.shape[1])
+        if not isinstance(generator, Sequence):
+            return draw(rows, reach, generator)
+        parts = zip(rows.chunk(len(generator)), generator, strict=True)
+        return torch.cat([draw(part, reach, one) for part, one in parts])
 
-    @property
-    def _reach(self) -> float:
-        """The radius that random starts are drawn from: no greater than the bounds can tell."""
+    def _reach(self, d: float = math.inf) -> float:
+        """The radius, as far as it matters to points of d numbers within the bounds."""
         if self.bounds is None:
             return self.eps
-        return min(self.eps, self.bounds[1] - self.bounds[0]) if self.norm == "linf" else self.eps
-
-    def _box(self, rows: Tensor) -> Box:
-        if self.bounds is None:
-            return None
         low, high = self.bounds
-        return low - rows, high - rows
+        return min(self.eps, NORMS[self.norm].diameter(high - low, d))
 
 
 @dataclass(frozen=True)
@@ -252,7 +245,7 @@ class PGD(Gradient):
         """Of a step."""
         if self.step_size is not None:
             return self.step_size
-        return 2.5 * self._reach / self.steps if is_whole(self.steps) and self.steps else 0.0
+        return 2.5 * self._reach() / self.steps if is_whole(self.steps) and self.steps else 0.0
 
 
 @dataclass(frozen=True)
@@ -292,7 +285,23 @@ class FGSM(Gradient):
         """Of the step."""
         if self.step_size is not None:
             return self.step_size
-        return self._reach * (1.25 if self.random_start else 1.0)
+        return self._reach() * (1.25 if self.random_start else 1.0)
+
+
+def _slope(raised: Tensor, moved: Tensor) -> Tensor:
+    if raised.requires_grad:
+        (slope,) = torch.autograd.grad(raised.sum(), moved, allow_unused=True)
+        if slope is not None:
+            return slope
+    raise InputError(
+        "the model's outputs have no gradient (no_grad, detach or a step outside of torch), so an "
+        "attack along it finds nothing; take one that needs none, such as 'square'"
+    )
+
+
+def device_of(model: nn.Module, x: Tensor) -> torch.device:
+    """Where the model is: the device of its first parameter or buffer, or else of ``x``."""
+    return next((held.device for held in chain(model.parameters(), model.buffers())), x.device)
 
 
 def as_logits(made: Tensor) -> Tensor:
@@ -304,8 +313,12 @@ def as_logits(made: Tensor) -> Tensor:
 def undisturbed(model: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
     """Evaluation mode and a seeded random state; both are afterwards as they were."""
     modes = [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    started = torch.cuda.is_available() and torch.cuda.is_initialized()
+    with torch.random.fork_rng(range(torch.cuda.device_count()) if started else []):
+        torch.default_generator.manual_seed(seed % 2**64)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed % 2**64)
         model.eval()
         try:
             yield

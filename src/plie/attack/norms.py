@@ -1,17 +1,20 @@
 """The balls that perturbations stay in: where an attack starts, steps, and is held.
 
-Every function takes points as rows: perturbations ``(n, d)``, one row a point.
+Every function takes points as rows ``(n, d)``, one row a point.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-Box = tuple[Tensor, Tensor] | None  # the least and the greatest perturbation of each number
+Bounds = tuple[float, float] | None  # the least and the greatest value of an input
+Hold = Callable[[Tensor], Tensor]  # points, which it may overwrite, back in ball and bounds
 HALVINGS = 40  # of an interval, until it is as short as float32 can tell
 SHARE = 0.01  # of the coordinates that a step of ℓ1 changes
 
@@ -28,16 +31,23 @@ class Norm(Protocol):
         """The norm of each row."""
         ...
 
+    def diameter(self, width: float, d: float) -> float:
+        """Of a cube of this width in d dimensions."""
+        ...
+
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
         """Random perturbations, uniform in the ball."""
         ...
 
-    def step(self, slope: Tensor) -> Tensor:
-        """Directions of norm 1 that raise what has this slope; 0 where the slope is 0."""
+    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
+        """Directions of norm 1 that raise what has this slope at points within the bounds.
+
+        They are 0 where the slope is 0 or no number.
+        """
         ...
 
-    def hold(self, delta: Tensor, eps: float, box: Box) -> Tensor:
-        """Perturbations in the ball and in the box."""
+    def ball(self, centre: Tensor, eps: float, bounds: Bounds) -> Hold:
+        """What brings points back to within ε of the centres and into the bounds."""
         ...
 
 
@@ -51,17 +61,22 @@ class Linf:
         """Max |δ_i|."""
         return delta.abs().amax(dim=1)
 
+    def diameter(self, width: float, d: float) -> float:
+        """Its width."""
+        return width
+
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
         """Each number uniform in [−ε, ε]."""
         return torch.empty_like(like).uniform_(-eps, eps, generator=generator)
 
-    def step(self, slope: Tensor) -> Tensor:
+    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
         """The signs."""
         return slope.sign()
 
-    def hold(self, delta: Tensor, eps: float, box: Box) -> Tensor:
-        """Cut off."""
-        return _within(delta.clamp(-eps, eps), box)
+    def ball(self, centre: Tensor, eps: float, bounds: Bounds) -> Hold:
+        """Ball and bounds are one box, known in advance: every step is cut off once."""
+        low, high = _cut(centre - eps, bounds), _cut(centre + eps, bounds)
+        return lambda points: points.clamp_(low, high)
 
 
 @dataclass(frozen=True)
@@ -75,22 +90,31 @@ class L2:
         length: Tensor = torch.linalg.vector_norm(delta, dim=1)
         return length
 
+    def diameter(self, width: float, d: float) -> float:
+        """Of the diagonal."""
+        return width * math.sqrt(d)
+
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
         """A direction from the normal distribution, and the length of a uniform point."""
-        direction = self.step(torch.empty_like(like).normal_(generator=generator))
+        direction = _direction(torch.empty_like(like).normal_(generator=generator))
         return direction * (eps * _radius(like, generator))
 
-    def step(self, slope: Tensor) -> Tensor:
-        """The slope's direction; scaled first, so that no square over- or underflows."""
-        largest = slope.abs().amax(dim=1, keepdim=True)
-        scaled = slope / torch.where(largest > 0, largest, 1)
-        length: Tensor = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
-        return scaled / length.clamp_min(1)
+    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
+        """The slope's direction."""
+        return _direction(slope.nan_to_num(0.0))
 
-    def hold(self, delta: Tensor, eps: float, box: Box) -> Tensor:
-        """Shortened; the box only brings numbers nearer to 0."""
-        length = torch.linalg.vector_norm(delta, dim=1, keepdim=True)
-        return _within(delta * (eps / length.clamp_min(eps)), box)
+    def ball(self, centre: Tensor, eps: float, bounds: Bounds) -> Hold:
+        """Shortened, then cut off, which only brings numbers nearer to the centre's."""
+        if math.isinf(eps):
+            return lambda points: _cut(points, bounds)
+        least = max(eps, torch.finfo(centre.dtype).tiny)  # no 0/0 in a ball of radius 0
+
+        def hold(points: Tensor) -> Tensor:
+            delta = points - centre
+            length = torch.linalg.vector_norm(delta, dim=1, keepdim=True)
+            return _cut(torch.addcmul(centre, delta, eps / length.clamp_min(least)), bounds)
+
+        return hold
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,10 @@ class L1:
         """Σ |δ_i|."""
         return delta.abs().sum(dim=1)
 
+    def diameter(self, width: float, d: float) -> float:
+        """All its widths together."""
+        return width * d
+
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
         """Signed spacings of a uniform order, and the length of a uniform point."""
         parts = torch.empty_like(like).exponential_(generator=generator)
@@ -110,47 +138,64 @@ class L1:
         parts = signs * parts / parts.sum(dim=1, keepdim=True)
         return parts * (eps * _radius(like, generator))
 
-    def step(self, slope: Tensor) -> Tensor:
+    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
         """The signs of the steepest hundredth of the numbers (Tramèr & Boneh, arXiv:1904.13000).
 
-        The steepest ascent in ℓ1 is a single number; several at once get on faster.
+        The steepest ascent in ℓ1 is a single number; several at once get on faster. One that has
+        reached its bound is passed over: it would be the steepest at every later step too.
         """
+        slope = slope.nan_to_num(0.0)
+        if bounds is not None:
+            low, high = bounds
+            slope = slope.masked_fill(torch.where(slope > 0, points >= high, points <= low), 0)
         size = slope.abs()
         count = max(1, round(SHARE * slope.shape[1]))
         least = size.topk(count, dim=1).values[:, -1:]
         signs = torch.where(size >= least, slope.sign(), 0)
         return signs / signs.abs().sum(dim=1, keepdim=True).clamp_min(1)
 
-    def hold(self, delta: Tensor, eps: float, box: Box) -> Tensor:
-        """The nearest point of ball and box together (Croce & Hein, arXiv:2103.01208).
+    def ball(self, centre: Tensor, eps: float, bounds: Bounds) -> Hold:
+        """The nearest point of ball and bounds together (Croce & Hein, arXiv:2103.01208).
 
-        All numbers shrink by one amount, and are cut off by the box; the amount is found by
+        All changes shrink by one amount, and are cut off by the bounds; the amount is found by
         halving, from the side on which the norm is small enough.
         """
-        inside = _within(delta, box)
-        over = self.size(inside) > eps
-        if not bool(over.any()):
+
+        def hold(points: Tensor) -> Tensor:
+            inside = _cut(points.clone(), bounds)
+            over = self.size(inside - centre) > eps
+            if not bool(over.any()):
+                return inside
+            middle = centre[over]
+            delta = points[over] - middle
+            size, sign = delta.abs(), delta.sign()
+            room = (_cut(middle + delta, bounds) - middle).abs()
+            low, high = size.new_zeros(len(size), 1), size.amax(dim=1, keepdim=True)
+            for _ in range(HALVINGS):
+                amount = (low + high) / 2
+                left = (size - amount).clamp_min_(0).minimum(room).sum(dim=1, keepdim=True)
+                small = left <= eps
+                low, high = torch.where(small, low, amount), torch.where(small, amount, high)
+            shrunk = (size - high).clamp_min_(0).minimum(room)
+            inside[over] = _cut(torch.addcmul(middle, sign, shrunk), bounds)
             return inside
-        far, low = delta[over], delta.new_zeros(int(over.sum()), 1)
-        part = None if box is None else (box[0][over], box[1][over])
-        high = far.abs().amax(dim=1, keepdim=True)
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            small = self.size(_within(_shrunk(far, middle), part)).unsqueeze(1) <= eps
-            low, high = torch.where(small, low, middle), torch.where(small, middle, high)
-        inside[over] = _within(_shrunk(far, high), part)
-        return inside
+
+        return hold
 
 
 NORMS: dict[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
 
 
-def _within(delta: Tensor, box: Box) -> Tensor:
-    return delta if box is None else torch.clamp(delta, *box)
+def _cut(points: Tensor, bounds: Bounds) -> Tensor:
+    return points if bounds is None else points.clamp_(*bounds)
 
 
-def _shrunk(delta: Tensor, amount: Tensor) -> Tensor:
-    return delta.sign() * (delta.abs() - amount).clamp_min(0)
+def _direction(rows: Tensor) -> Tensor:
+    """Of length 1; rows are scaled first, so that no square over- or underflows."""
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    scaled = rows / torch.where(largest > 0, largest, 1)
+    length: Tensor = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return scaled / length.clamp_min(1)
 
 
 def _radius(like: Tensor, generator: torch.Generator | None) -> Tensor:
