@@ -31,7 +31,7 @@ class Norm(Protocol):
         """The norm of each row."""
         ...
 
-    def diameter(self, width: float, d: float) -> float:
+    def diameter(self, width: float, d: float, /) -> float:
         """Of a cube of this width in d dimensions."""
         ...
 
@@ -39,7 +39,7 @@ class Norm(Protocol):
         """Random perturbations, uniform in the ball."""
         ...
 
-    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
+    def step(self, slope: Tensor, points: Tensor, bounds: Bounds, /) -> Tensor:
         """Directions of norm 1 that raise what has this slope at points within the bounds.
 
         They are 0 where the slope is 0 or no number.
@@ -61,7 +61,7 @@ class Linf:
         """Max |δ_i|."""
         return delta.abs().amax(dim=1)
 
-    def diameter(self, width: float, d: float) -> float:
+    def diameter(self, width: float, _: float, /) -> float:
         """Its width."""
         return width
 
@@ -69,7 +69,7 @@ class Linf:
         """Each number uniform in [−ε, ε]."""
         return torch.empty_like(like).uniform_(-eps, eps, generator=generator)
 
-    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
+    def step(self, slope: Tensor, _points: Tensor, _bounds: Bounds, /) -> Tensor:
         """The signs."""
         return slope.sign()
 
@@ -90,7 +90,7 @@ class L2:
         length: Tensor = torch.linalg.vector_norm(delta, dim=1)
         return length
 
-    def diameter(self, width: float, d: float) -> float:
+    def diameter(self, width: float, d: float, /) -> float:
         """Of the diagonal."""
         return width * math.sqrt(d)
 
@@ -99,7 +99,7 @@ class L2:
         direction = _direction(torch.empty_like(like).normal_(generator=generator))
         return direction * (eps * _radius(like, generator))
 
-    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
+    def step(self, slope: Tensor, _points: Tensor, _bounds: Bounds, /) -> Tensor:
         """The slope's direction."""
         return _direction(slope.nan_to_num(0.0))
 
@@ -127,7 +127,7 @@ class L1:
         """Σ |δ_i|."""
         return delta.abs().sum(dim=1)
 
-    def diameter(self, width: float, d: float) -> float:
+    def diameter(self, width: float, d: float, /) -> float:
         """All its widths together."""
         return width * d
 
@@ -138,7 +138,7 @@ class L1:
         parts = signs * parts / parts.sum(dim=1, keepdim=True)
         return parts * (eps * _radius(like, generator))
 
-    def step(self, slope: Tensor, points: Tensor, bounds: Bounds) -> Tensor:
+    def step(self, slope: Tensor, points: Tensor, bounds: Bounds, /) -> Tensor:
         """The signs of the steepest hundredth of the numbers (Tramèr & Boneh, arXiv:1904.13000).
 
         The steepest ascent in ℓ1 is a single number; several at once get on faster. One that has
