@@ -4,6 +4,7 @@ from . import nn as nn
 from . import plot as plot
 from . import sklearn as sklearn
 from . import study as study
+from . import training as training
 from .activation import Activation as Activation
 from .activation import Parameter as Parameter
 from .activation import Source as Source
@@ -22,6 +23,7 @@ from .models import MLP as MLP
 from .recipe import Recipe as Recipe
 from .study import Study as Study
 from .training import fit as fit
+from .training import train as train
 from .zoo import define as define
 from .zoo import families as families
 from .zoo import get as get

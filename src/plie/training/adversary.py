@@ -1,0 +1,130 @@
+"""The adversary of a training: which inputs it finds at a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from plie.attack.gradient import Gradient, as_logits
+from plie.training.objectives import Objective, divergence
+from plie.training.precision import Precision
+from plie.training.schedules import grown
+
+if TYPE_CHECKING:
+    from plie.training.sources import Batch
+
+NEAR = 0.001  # the deviation of TRADES' start
+GAIN = 128.0  # float16 takes a small slope for 0; a step needs its direction only
+
+
+@dataclass(frozen=True, eq=False)
+class Adversary:
+    """An attack on the network in training.
+
+    The network is in evaluation mode meanwhile: its batch statistics would otherwise take in
+    inputs that nothing is trained on, dropout would have the attack follow one random network and
+    the update another, and random layers would draw more numbers than without an adversary.
+    Gradients are taken of the inputs alone. It works on the bare module, whose forward pass no
+    other process waits for.
+
+    Attributes:
+        model: the bare module.
+        attack: with its full radius.
+        objective: what the network is trained on.
+        generator: of random starts, on the model's device; the same in all processes.
+        warmup: epochs in which the radius grows from 0, the step with it.
+        precision: of the network's passes.
+    """
+
+    model: nn.Module
+    attack: Gradient
+    objective: Objective
+    generator: torch.Generator
+    warmup: float = 0.0
+    precision: Precision = field(default_factory=Precision)
+    modules: list[nn.Module] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.modules.extend(self.model.modules())
+
+    def at(self, position: float) -> Gradient:
+        """The attack at a position in epochs."""
+        share = grown(position, self.warmup)
+        if share == 1:
+            return self.attack
+        return _stepping(self.attack, self.attack.length * share, eps=self.attack.eps * share)
+
+    def shown(self, batch: Batch, position: float) -> tuple[Tensor, ...]:
+        """What the network is to be shown: the clean inputs, if needed, and the worse ones."""
+        with self._evaluating():
+            found = self._found(batch, self.at(position))
+        return (batch.x, found) if self.objective.needs_clean else (found,)
+
+    def _found(self, batch: Batch, attack: Gradient) -> Tensor:
+        if self.objective.divergence:
+            return self._diverging(batch, attack)
+        if batch.part is not None and attack.random_start:
+            attack = _from(attack, lambda rows: attack._drawn(rows, self.generator), batch)
+        return attack.perturb(self._logits, batch.x, batch.y, self.generator)
+
+    def _diverging(self, batch: Batch, attack: Gradient) -> Tensor:
+        """What raises the divergence; to the attack it is the margin between two classes."""
+        with torch.no_grad():
+            clean = self._logits(batch.x).log_softmax(dim=1)
+
+        def margins(z: Tensor) -> Tensor:
+            apart = divergence(clean, self._logits(z).log_softmax(dim=1))
+            return torch.stack([torch.zeros_like(apart), apart], dim=1)
+
+        def near(rows: Tensor) -> Tensor:
+            return torch.empty_like(rows).normal_(0, NEAR, generator=self.generator)
+
+        started = _from(replace(attack, loss="margin"), near, batch)
+        return started.perturb(margins, batch.x, torch.zeros_like(batch.y))
+
+    def _logits(self, x: Tensor) -> Tensor:
+        with self.precision.cast():
+            made = self.model(x)
+        logits = self.precision.full(as_logits(made))
+        if self.precision.name == "float16" and logits.requires_grad:
+            logits.register_hook(lambda slope: slope * GAIN)
+        return logits
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        modes = [module.training for module in self.modules]
+        self.model.eval()
+        try:
+            yield
+        finally:
+            for module, mode in zip(self.modules, modes, strict=True):
+                module.training = mode
+
+
+def _from(attack: Gradient, draw: Callable[[Tensor], Tensor], batch: Batch) -> Gradient:
+    """The attack from starts that are drawn for the whole batch, of which each process has a part.
+
+    What it starts from depends then on no number of processes.
+    """
+    part = batch.part
+
+    def drawn(rows: Tensor, _: object) -> Tensor:
+        if part is None:
+            return draw(rows)
+        first = max(part.before, 0)
+        return draw(rows.new_empty(part.whole, rows.shape[1]))[first : first + len(rows)]
+
+    started = _stepping(attack, attack.length, random_start=True)
+    object.__setattr__(started, "_drawn", drawn)
+    return started
+
+
+def _stepping(attack: Gradient, size: float, **changes: Any) -> Gradient:
+    """The attack with steps of this size: the usual one would follow what changes."""
+    changes["step_size"] = size
+    return replace(attack, **changes)
