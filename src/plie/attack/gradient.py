@@ -3,73 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from itertools import chain
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from plie.attack.base import Attack, Attempt
+from plie.attack.base import Attacked as Attacked
+from plie.attack.base import as_logits as as_logits
+from plie.attack.base import check_inputs as check_inputs
 from plie.attack.norms import NORMS
 from plie.attack.objectives import OBJECTIVES
 from plie.errors import InputError, unknown
 from plie.recipe import is_whole
-from plie.seeds import check_seed, generator_of
 
 Logits = Callable[[Tensor], Tensor]
-Progress = Callable[[float], None]
-
-BATCH = 256  # points attacked at once
-
-
-@dataclass(frozen=True, eq=False)
-class Attacked:
-    """What an attack made of some points.
-
-    Attributes:
-        inputs: the adversarial ones, shaped as the points; a point that was wrong from the start
-            stays as it was.
-        succeeded: ``(n,)``, whether the model is wrong there (says the target, if there is one).
-        norms: ``(n,)``, the size of each perturbation in the attack's norm.
-        predictions: ``(n,)``, the classes that the model sees in ``inputs``.
-    """
-
-    inputs: Tensor
-    succeeded: Tensor
-    norms: Tensor
-    predictions: Tensor
-
-    @property
-    def accuracy(self) -> float:
-        """The share that the model still gets right: where the attack did not succeed."""
-        return 1 - self.succeeded.double().mean().item()
 
 
 @dataclass(frozen=True)
-class Gradient:
+class Gradient(Attack):
     """What FGSM and PGD share; see `PGD`."""
 
-    eps: float
     _: KW_ONLY
-    norm: str = "linf"
     loss: str = "cross-entropy"
     restarts: int = 1
     random_start: bool = True
-    bounds: tuple[float, float] | None = (0.0, 1.0)
 
     label: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise unknown("norm", str(self.norm), NORMS)
+        super().__post_init__()
         if self.loss not in OBJECTIVES:
             raise unknown("loss", str(self.loss), OBJECTIVES)
-        if not (self.eps >= 0 and not math.isnan(self.eps)):
-            raise InputError(f"the radius eps is 0 or more, not {self.eps}")
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
-            raise InputError(f"bounds are a lower and a higher number, not {self.bounds}")
         if self.random_start and math.isinf(self.eps) and self.bounds is None:
             raise InputError("a ball without end has no uniform start; set random_start=False")
         for name, count in (("restarts", self.restarts), ("steps", self.count)):
@@ -88,66 +55,13 @@ class Gradient:
         """Of a step, in its norm."""
         raise NotImplementedError
 
-    def __call__(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        *,
-        target: Tensor | None = None,
-        seed: int = 0,
-        batch_size: int = BATCH,
-        progress: Progress | None = None,
-    ) -> Attacked:
-        """Attack a model at some points, in evaluation mode.
+    def _attempts(
+        self, model: nn.Module, _classes: int, generator: torch.Generator, /
+    ) -> Iterable[Attempt]:
+        def attempt(x: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
+            return self.perturb(lambda z: as_logits(model(z)), x, y, generator, target)
 
-        What is already wrong is left alone, and each restart tries what is still right. The
-        model's parameters, their gradients, its mode and the global random state are as before.
-
-        Args:
-            model: returns logits ``(n, k)``, or one logit of two classes.
-            x: inputs ``(n, …)``, floating, within the bounds.
-            y: their classes ``(n,)``, int64.
-            target: classes ``(n,)`` that the model is to say instead; any wrong one when None.
-            seed: of the random starts.
-            batch_size: points attacked at once; random starts depend on it.
-            progress: called with the share that is done.
-
-        Raises:
-            InputError: points that do not fit the model or the bounds.
-        """
-        check_inputs(x, y, target, self.bounds)
-        x, device = x.detach(), device_of(model, x)
-        generator = generator_of(check_seed(seed), device)
-        found, predicted = torch.empty_like(x), torch.empty_like(y)
-        with undisturbed(model, device, seed):
-            for start in range(0, len(x), batch_size):
-                rows = slice(start, start + batch_size)
-                goal = None if target is None else target[rows].to(device)
-                points, classes = x[rows].to(device), y[rows].to(device)
-                found[rows], predicted[rows] = self._batch(model, points, classes, goal, generator)
-                if progress is not None:
-                    progress(min(start + batch_size, len(x)) / len(x))
-        norms = NORMS[self.norm].size((found - x).flatten(1)) if x.numel() else x.new_zeros(len(x))
-        return Attacked(found, _is_done(predicted, y, target), norms, predicted)
-
-    def _batch(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        target: Tensor | None,
-        generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        found, predicted = x.clone(), _predict(model, x, y)
-        for _ in range(self.restarts):
-            left = ~_is_done(predicted, y, target)
-            if not bool(left.any()):
-                break
-            goal = None if target is None else target[left]
-            tried = self.perturb(lambda z: as_logits(model(z)), x[left], y[left], generator, goal)
-            found[left], predicted[left] = tried, _predict(model, tried, y[left])
-        return found, predicted
+        return [attempt] * self.restarts
 
     def perturb(
         self,
@@ -297,81 +211,3 @@ def _slope(raised: Tensor, moved: Tensor) -> Tensor:
         "the model's outputs have no gradient (no_grad, detach or a step outside of torch), so an "
         "attack along it finds nothing; take one that needs none, such as 'square'"
     )
-
-
-def device_of(model: nn.Module, x: Tensor) -> torch.device:
-    """Where the model is: the device of its first parameter or buffer, or else of ``x``."""
-    return next((held.device for held in chain(model.parameters(), model.buffers())), x.device)
-
-
-def as_logits(made: Tensor) -> Tensor:
-    """Logits ``(*, k)``; a single logit z of two classes as (0, z)."""
-    return torch.cat([torch.zeros_like(made), made], dim=-1) if made.shape[-1] == 1 else made
-
-
-@contextmanager
-def undisturbed(model: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
-    """Evaluation mode and a seeded random state; both are afterwards as they were."""
-    modes = [(module, module.training) for module in model.modules()]
-    started = torch.cuda.is_available() and torch.cuda.is_initialized()
-    with torch.random.fork_rng(range(torch.cuda.device_count()) if started else []):
-        torch.default_generator.manual_seed(seed % 2**64)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed % 2**64)
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
-
-
-def check_inputs(
-    x: Tensor, y: Tensor, target: Tensor | None, bounds: tuple[float, float] | None
-) -> None:
-    """Refuse points that cannot be attacked.
-
-    Raises:
-        InputError: for anything but floating inputs ``(n, …)`` within the bounds and classes.
-    """
-    for what, given in (("inputs", x), ("classes", y), ("targets", target)):
-        if given is not None and not isinstance(given, Tensor):
-            raise InputError(f"{what} are a torch.Tensor, not {type(given).__name__}")
-    if not x.is_floating_point() or x.ndim < 2:
-        raise InputError(f"inputs are floating, of shape (n, …), not {x.dtype} {tuple(x.shape)}")
-    for what, classes in (("classes", y), ("targets", target)):
-        if classes is None:
-            continue
-        if classes.dtype is not torch.int64 or classes.shape != x.shape[:1]:
-            raise InputError(
-                f"{what} of {len(x)} points are int64 ({len(x)},), not {classes.dtype} "
-                f"{tuple(classes.shape)}"
-            )
-    if not x.numel():
-        return
-    low, high = x.min().item(), x.max().item()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError("inputs to attack are finite numbers; these are not")
-    if bounds is not None and (low < bounds[0] or high > bounds[1]):
-        raise InputError(
-            f"inputs run from {low:.4g} to {high:.4g}, outside of the bounds {bounds[0]:g} to "
-            f"{bounds[1]:g}; give the data's own, bounds=(low, high), or bounds=None"
-        )
-
-
-def _predict(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    with torch.no_grad():
-        logits = as_logits(model(x))
-    if logits.ndim != 2 or len(logits) != len(x):
-        raise InputError(f"the model returns {tuple(logits.shape)} for {len(x)} points, not (n, k)")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < logits.shape[1]:
-        raise InputError(
-            f"classes run from {int(y.min())} to {int(y.max())}, but the model tells "
-            f"{logits.shape[1]} apart"
-        )
-    return logits.argmax(dim=1)
-
-
-def _is_done(predicted: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
-    return predicted != y if target is None else predicted == target
