@@ -123,7 +123,7 @@ def test_formulas_are_activations_too(capsys, tmp_path):
         (["xor", "--batch-size", "all"], "--batch-size takes a whole number or 'full', not 'all'"),
         (["xor", "--optimizer", "sdg"], "unknown optimizer 'sdg'; did you mean 'sgd'?"),
         (["xor", "--epoch", "3"], "unknown option '--epoch'; did you mean '--epochs'?"),
-        (["xor", "-z"], "unknown option '-z'; allowed: --act, --batch-size, --dropout"),
+        (["xor", "-z"], "unknown option '-z'; allowed: --act, --adversary, --attack"),
         (["xor", "--quiet=1"], "option '--quiet' does not take a value"),
         (["xor", "--epochs"], "option '--epochs' requires an argument"),
         (["xor", "more"], "unexpected extra argument(s) (more); usage: plie study [OPTIONS]"),

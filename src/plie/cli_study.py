@@ -31,6 +31,13 @@ def study(
         ),
     ] = None,
     hidden: Annotated[str | None, _option("Units of the hidden layers, as 50 or 64,64.")] = None,
+    model: Annotated[str | None, _option("mlp, or cnn for images.")] = None,
+    adversary: Annotated[
+        str | None, _option("Train against an attack, as fgsm-rs:eps=0.1.", "ATTACK")
+    ] = None,
+    attack: Annotated[
+        str | None, _option("Measure robust accuracy by one, as pgd-50.", "ATTACK")
+    ] = None,
     epochs: Annotated[str | None, _option("Passes over the data.", "N")] = None,
     lr: Annotated[str | None, _option("One learning rate for all.", "X")] = None,
     lr_grid: Annotated[str | None, _option("Rates to choose from, as 0.001,0.01.", "X,…")] = None,
@@ -173,6 +180,5 @@ def _print(found: StudyResult) -> None:
     out.print(table(found))
     if found.reused:
         out.print(f"{found.reused} of {found.total} networks were trained before and used again")
-    said = found.verdict()
-    for sentence in [*([] if said is None else [str(said)]), *found.notes()]:
+    for sentence in [*found.findings(), *found.notes()]:
         out.print(f"{sentence.rstrip('.')}.", markup=False)

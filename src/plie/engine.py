@@ -132,6 +132,7 @@ def obstacle(job: Job) -> str:
         "they are normalised between layers": shape.norm is not None,
         "the table of exp is not there": _exponential() is None,
         RANDOM: draws(shape),
+        "they are trained against an adversary": job.adversary is not None,
         f"they have more than {MOST_LAYERS} layers": len(shape.hidden) >= MOST_LAYERS,
         f"an activation learns more than {MOST_LEARNED} numbers": max(learned, default=0)
         > MOST_LEARNED,

@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,11 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from plie import engine, stacked
+from plie.attack.base import as_logits, check_inputs
+from plie.attack.gradient import Gradient
 from plie.errors import InputError, unknown
 from plie.models import MLP, evaluating
 from plie.probe import Probe, probe
 from plie.recipe import Recipe
 from plie.seeds import check_seed
+from plie.threads import one_thread
 from plie.training import (
     History,
     Points,
@@ -177,10 +179,39 @@ class Networks:
         names = [name for name, _ in self.shape.named_parameters()]
         return dict(zip(names, self.views, strict=True))
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """Logits or predictions ``(members, n, k)`` for features ``(n, …)``, in evaluation mode."""
+    def outputs(self, x: Tensor, *, own: bool = False) -> Tensor:
+        """Logits or predictions ``(members, n, k)`` in evaluation mode.
+
+        Args:
+            x: features ``(n, …)``; where each member has its ``own``, ``(members, n, …)``.
+            own: whether it does.
+        """
         with evaluating(self.shape):
-            return stacked.outputs(self.shape, self.state, self.buffers, x)
+            return stacked.outputs(self.shape, self.state, self.buffers, x, own=own)
+
+    def perturbed(
+        self,
+        attack: Gradient,
+        x: Tensor,
+        y: Tensor,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> Tensor:
+        """What an attack makes of each member's points against it, in evaluation mode.
+
+        Args:
+            attack: such as `plie.attack.PGD`.
+            x: features ``(members, n, …)``.
+            y: classes ``(members, n)``.
+            generators: of each member's random start; torch's own when None.
+        """
+        shape, state, buffers = self.shape, self.state, self.buffers
+        with evaluating(shape):
+            return attack.perturb(
+                lambda points: as_logits(stacked.outputs(shape, state, buffers, points, own=True)),
+                x,
+                y,
+                generators,
+            )
 
     def part(self, members: slice) -> Networks:
         """Some of them; they share their memory with these."""
@@ -200,6 +231,7 @@ class Networks:
         probes: Sequence[int] = (),
         progress: Progress | None = None,
         way: str = "auto",
+        adversary: Gradient | None = None,
         **settings: Any,
     ) -> list[History]:
         """Train all of them, each as `plie.training.fit` trains one; the parameters are replaced.
@@ -215,6 +247,8 @@ class Networks:
             probes: after how many epochs to look into the networks, 0 for before the first; at
                 some of the training points.
             progress: called now and then with the share that is done.
+            adversary: an attack such as `plie.attack.FGSM` that moves each batch's points first,
+                against each member as it then is.
             way: ``"native"``, ``"stacked"``, ``"loop"``, or ``"auto"`` for the fastest that
                 serves these networks.
             **settings: fields of the recipe, which go before its own.
@@ -243,6 +277,7 @@ class Networks:
             weight,
             validation,
             frozenset(probes),
+            adversary,
         )
         job.check()
         chosen = job.choose(way)
@@ -265,6 +300,7 @@ class Job:
     weight: Tensor | None
     validation: Points | None
     probes: frozenset[int]
+    adversary: Gradient | None = None
 
     def progress_of(self, members: slice, progress: Progress) -> Progress:
         """What tells the share of all that some members' share is, those before them done."""
@@ -306,6 +342,8 @@ class Job:
                 raise InputError(
                     f"these networks take points (n, {shape.in_features}), not {tuple(x.shape)}"
                 )
+        if self.adversary is not None:
+            check_inputs(self.x, self.y, None, self.adversary.bounds)
         if shape is None and self.probes:
             raise InputError("probes look into perceptrons, plie.MLP; these are other networks")
 
@@ -321,20 +359,6 @@ class Job:
         if reason:
             raise InputError(f"these networks cannot be trained the {way} way: {reason}")
         return way
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch work on one thread: how many share a sum decides its last bit.
-
-    A network must not depend on the machine's number of processors.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run_loop(job: Job, progress: Progress) -> list[History]:
@@ -381,7 +405,7 @@ def _run_native(job: Job, progress: Progress) -> list[History]:
     return histories
 
 
-_RUNS = {"native": _run_native, "stacked": one_thread()(stacked.run), "loop": _run_loop}
+_RUNS = {"native": _run_native, "stacked": stacked.run, "loop": _run_loop}
 
 
 def _shape(model: nn.Module) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from torch.func import functional_call, vmap
 
 from plie.models import MLP
 from plie.seeds import generator_of
+from plie.threads import share_out
 from plie.training import TINY, History, curves, hits, losses
 
 if TYPE_CHECKING:
@@ -52,10 +54,18 @@ def outputs(
         made: Tensor = functional_call(shape, (mine, kept), (features,))
         return made
 
+    if any(isinstance(m, nn.modules.conv._ConvNd) for m in shape.modules()):
+        # mapped convolutions are no faster, and the last bits depend on how many there are
+        each = range(len(next(iter(state.values()))))
+        return torch.stack([one(_at(i, state), _at(i, buffers), x[i] if own else x) for i in each])
     # torch maps over at least one tensor, and an empty dictionary counts as none
     dims = (0, 0 if buffers else None, 0 if own else None)
     found: Tensor = vmap(one, in_dims=dims)(state, buffers, x)
     return found
+
+
+def _at(member: int, tensors: State) -> State:
+    return {name: tensor[member] for name, tensor in tensors.items()}
 
 
 def _is_plain(shape: MLP) -> bool:
@@ -84,11 +94,11 @@ def run(job: Job, progress: Callable[[float], None]) -> list[History]:
     if shape is not None:
         units = sum(shape.hidden) + shape.out_features
         at_once = max(1, _CACHED // (units * min(rows, len(job.y))))
-    histories: list[History] = []
-    for first in range(0, len(job.networks), at_once):
-        members = slice(first, first + at_once)
-        histories += _Stack(job, members).train(job.progress_of(members, progress))
-    return histories
+    at_once = min(at_once, -(-len(job.networks) // torch.get_num_threads()))
+    parts = [slice(i, i + at_once) for i in range(0, len(job.networks), at_once)]
+    sizes = [len(job.seeds[part]) for part in parts]
+    trained = share_out(lambda part, tell: _Stack(job, part).train(tell), parts, progress, sizes)
+    return [history for histories in trained for history in histories]
 
 
 class _Stack:
@@ -96,11 +106,16 @@ class _Stack:
 
     def __init__(self, job: Job, members: slice) -> None:
         self.job, self.recipe = job, job.recipe
-        self.networks: Networks = job.networks.part(members)
+        # a copy for its thread: modes are set in the module, and autograd counts the changes of
+        # what shares its memory
+        self.whole = job.networks.part(members)
+        self.networks: Networks = copy.deepcopy(self.whole)
         self.seeds = job.seeds[members]
         self.lrs = torch.tensor(job.lrs[members], dtype=torch.float64).unsqueeze(1)
         self.lrs = self.lrs.to(self.networks.parameters.device)
         self.orders = [generator_of(seed) for seed in self.seeds]
+        # the starts of an adversary leave the order of the batches as it is without one
+        self.starts = [generator_of(seed, job.x.device) for seed in self.seeds]
         self.optimizer = _Optimizer(self.recipe, self.networks.parameters)
         self.curves: list[tuple[Tensor, Tensor]] = []
         self.seen: list[tuple[Tensor, Tensor]] = []
@@ -118,6 +133,8 @@ class _Stack:
             if self.seen and best.are_over(epoch, self.seen[-1][0]):
                 break
         best.restore()
+        for mine, theirs in zip(_tensors(self.networks), _tensors(self.whole), strict=True):
+            theirs.copy_(mine)
         return [self.history(i, best) for i in range(len(self.seeds))]
 
     def look(self, epoch: int) -> None:
@@ -131,9 +148,12 @@ class _Stack:
         for rows in self.batches():
             y, weight = job.y[rows], None if job.weight is None else job.weight[rows]
             state = {name: p.detach().requires_grad_() for name, p in self.networks.state.items()}
-            own = rows.ndim == 2
-            made = outputs(shape, state, self.networks.buffers, job.x[rows], own=own)
+            own, x = rows.ndim == 2, job.x[rows]
             y = y if own else y.expand(len(self.seeds), *y.shape)
+            if job.adversary is not None:
+                x, own = x if own else x.expand(len(y), *x.shape), True
+                x = self.networks.perturbed(job.adversary, x, y, self.starts)
+            made = outputs(shape, state, self.networks.buffers, x, own=own)
             each = vmap(losses)(made, y)
             w = torch.ones_like(each) if weight is None else weight.expand_as(each)
             share = w.sum(dim=1)
@@ -184,6 +204,10 @@ def _of(i: int, rows: list[tuple[Tensor, Tensor]]) -> list[tuple[float, float]]:
     return [(float(loss[i]), float(right[i])) for loss, right in rows]
 
 
+def _tensors(networks: Networks) -> list[Tensor]:
+    return [networks.parameters, *networks.buffers.values()]
+
+
 class _Best:
     """Each member's parameters of its smallest validation loss, kept where there is patience."""
 
@@ -198,7 +222,7 @@ class _Best:
         """Whether no member trains on; one that has stopped is not looked at again."""
         if self.patience is None:
             return False
-        tensors = [self.networks.parameters, *self.networks.buffers.values()]
+        tensors = _tensors(self.networks)
         self.kept = self.kept or [t.clone() for t in tensors]
         running = self.last < 0
         better = running & (loss < self.loss)
@@ -211,8 +235,7 @@ class _Best:
         return bool((self.last >= 0).all())
 
     def restore(self) -> None:
-        tensors = [self.networks.parameters, *self.networks.buffers.values()]
-        for kept, now in zip(self.kept, tensors, strict=False):
+        for kept, now in zip(self.kept, _tensors(self.networks), strict=False):
             now.copy_(kept)
 
 

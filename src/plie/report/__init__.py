@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from plie.boundary import best_line
 from plie.figures import legend_entries
-from plie.models import is_linear
+from plie.models import MLP, is_linear
 from plie.report import pictures, strips, tables
 from plie.report.entries import DRAWN, LISTED, entries
 from plie.report.words import headline, number, percent
@@ -62,7 +62,8 @@ def _render(study: StudyResult, shown: Sequence[Entry], on_data: Sequence[Pictur
     return template.render(
         study=study,
         headline=headline(study),
-        verdict=study.verdict(),
+        findings=study.findings(),
+        robust=_robust(study),
         notes=study.notes(),
         geometry=_geometry(study, shown),
         entries=shown,
@@ -95,7 +96,7 @@ def _geometry(study: StudyResult, shown: Sequence[Entry]) -> str:
     if study.split is None or not study.is_classification:
         return ""
     best = best_line(study.split.train)
-    bent = [e for e in shown if e.drawn and not is_linear(e.group.network())]
+    bent = [e for e in shown if e.drawn and _bends(e)]
     if best is None or not bent:
         return ""
     group = bent[0].group
@@ -110,6 +111,23 @@ def _geometry(study: StudyResult, shown: Sequence[Entry]) -> str:
     return f"A straight line does about as well here: {line}, and {network}."
 
 
+def _robust(study: StudyResult) -> dict[str, Any] | None:
+    """What the page shows of the accuracies under attack, as it does of the others."""
+    if study.robust is None:
+        return None
+    shown = entries(study.robust)
+    listed = [entry for i, entry in enumerate(shown) if i < LISTED or entry.baseline]
+    return {
+        "scores": strips.score_strips(listed, share=True),
+        "best": tables.against_best(study.robust),
+    }
+
+
+def _bends(entry: Entry) -> bool:
+    model = entry.group.network()
+    return isinstance(model, MLP) and not is_linear(model)
+
+
 def _linear(study: StudyResult, shown: Sequence[Entry]) -> dict[str, Any] | None:
     """The network whose layers collapse into one map, if there is one."""
     if study.split is None:
@@ -117,7 +135,7 @@ def _linear(study: StudyResult, shown: Sequence[Entry]) -> dict[str, Any] | None
     for entry in shown:
         if entry.drawn and entry.group.candidate.hidden and entry.group.candidate.norm is None:
             model = entry.group.network()
-            if is_linear(model):
+            if isinstance(model, MLP) and is_linear(model):
                 one = measure_collapse(model, study.split.train.features)
                 return {"entry": entry, "one": one}
     return None

@@ -34,6 +34,8 @@ class Result:
     entry: Entry
     test: str
     interval: str
+    attacked: str
+    attacked_interval: str
     error: str
     validation: str
     train: str
@@ -56,6 +58,8 @@ def results(found: StudyResult, entries: Sequence[Entry]) -> list[Result]:
                 entry,
                 "diverged" if lost == n else _said(test, share),
                 ends(entry.interval, share),
+                _said(float(group.test.robust.mean()), share),
+                ends(group.robust.interval(), share) if found.attack else "",
                 "" if share else _error(entry, deviation),
                 _said(validation, share),
                 _said(train, share),
@@ -204,7 +208,7 @@ def rates(found: StudyResult, entries: Sequence[Entry]) -> list[tuple[Entry, lis
             text = (
                 "–"
                 if rate is None
-                else _said(rate.score, share).removesuffix("\N{NO-BREAK SPACE}%")
+                else _said(rate.merit, share).removesuffix("\N{NO-BREAK SPACE}%")
             )
             cells.append({"text": text, "lost": lost, "chosen": lr == entry.group.lr})
         rows.append((entry, cells))
@@ -283,6 +287,7 @@ def settings(found: StudyResult) -> list[tuple[str, str]]:
         ("classes" if data["classes"] else "target", _short(data["classes"] or data["targets"])),
         ("points of the parts", _parts(found)),
         ("scaled", "by the training points" if record["split"]["scale"] else "no"),
+        *_attacks(shared),
         ("hidden layers", ", ".join(map(str, shared["hidden"])) or "none"),
         ("normalisation, dropout", f"{shared['norm'] or 'none'}, {shared['dropout']:g}"),
         ("initial weights", _INIT.get(shared["init"], shared["init"])),
@@ -295,6 +300,11 @@ def settings(found: StudyResult) -> list[tuple[str, str]]:
         ("networks", f"{found.done} trained of {found.total}"),
     ]
     return [*said, *record["versions"].items()]
+
+
+def _attacks(shared: dict[str, Any]) -> list[tuple[str, str]]:
+    said = [("trained against", shared.get("adversary")), ("attacked by", shared.get("attack"))]
+    return [(name, spec) for name, spec in said if spec]
 
 
 _INIT = {"torch": "torch’s default", "gain": "scaled by each activation’s gain"}

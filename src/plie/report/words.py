@@ -17,7 +17,7 @@ _NAMED = 3
 
 def headline(found: StudyResult) -> str:
     """The finding in one short sentence; the verdict follows it in full."""
-    said = found.verdict()
+    said = (found.robust or found).verdict()
     if said is None:
         return "Training diverged." if found.groups else "No network is trained yet."
     if not said.comparisons:

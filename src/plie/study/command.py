@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from plie.attack.gradient import Gradient
+from plie.attack.spec import spec as attack_spec
 from plie.source import definition, has_spec, spec
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def _changed(study: Study) -> dict[str, Any]:
 
 
 def _option(word: str, value: Any) -> list[str]:
+    if isinstance(value, Gradient):
+        return [f"--{word}", attack_spec(value)]
     if value is False:
         return [f"--no-{word}"]
     if isinstance(value, str | int | float):
@@ -71,4 +75,6 @@ def _call(study: Study, acts: Sequence[Activation], changed: dict[str, Any]) -> 
 
 
 def _python(value: Any) -> str:
+    if isinstance(value, Gradient):
+        return repr(attack_spec(value))
     return repr(value if isinstance(value, str | int | float) else list(value))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from plie.study.records import Candidate, Cell, CellResult
 
 NAME = "study.sqlite"
-VERSION = 1  # of the tables
+VERSION = 2  # of the tables
 APPLICATION = 0x506C6965  # "Plie", in the file's header
 BUSY = 60.0  # seconds to wait for another process's transaction
 EXPIRY = 600.0  # seconds after which a worker that stored nothing has lost its claims
@@ -34,7 +34,8 @@ CREATE TABLE cells (
   test_loss REAL, test_score REAL, seconds REAL NOT NULL, diverged INTEGER NOT NULL,
   epochs INTEGER NOT NULL, best_epoch INTEGER NOT NULL, plie TEXT NOT NULL, torch TEXT NOT NULL,
   created TEXT NOT NULL DEFAULT (datetime('now')), settings TEXT NOT NULL, probes TEXT NOT NULL,
-  curves BLOB NOT NULL, confusion BLOB NOT NULL, parameters BLOB NOT NULL
+  curves BLOB NOT NULL, confusion BLOB NOT NULL, parameters BLOB NOT NULL,
+  validation_robust REAL, test_robust REAL
 ) STRICT;
 CREATE INDEX cells_of ON cells (candidate);
 CREATE TABLE claims (key TEXT PRIMARY KEY, worker TEXT NOT NULL) STRICT;
@@ -46,6 +47,7 @@ CREATE TABLE studies (
 MEASURES = (
     *("lr", "seed", "train_loss", "train_score", "validation_loss", "validation_score"),
     *("test_loss", "test_score", "seconds", "diverged", "epochs", "best_epoch"),
+    *("validation_robust", "test_robust"),
 )
 _COLUMNS = (
     *("key", "candidate", "model", "activation", "spec", "data", *MEASURES),
@@ -119,6 +121,8 @@ class Store:
             )
         if not tables:
             _retry(lambda: self.db.execute("PRAGMA journal_mode = WAL").fetchone())
+        if tables and version < VERSION:
+            self._update()
         # every transaction waits for the disk: they are few
         self.db.execute("PRAGMA synchronous = FULL")
         if not tables:
@@ -133,6 +137,16 @@ class Store:
                 self.db.execute(statement)
             self.db.execute(f"PRAGMA user_version = {VERSION}")
             self.db.execute(f"PRAGMA application_id = {APPLICATION}")
+
+    def _update(self) -> None:
+        """Add the columns of version 2 to a store of version 1."""
+        with self.transaction():
+            (version,) = self.db.execute("PRAGMA user_version").fetchone()
+            if version == VERSION:  # another process was faster
+                return
+            for column in ("validation_robust", "test_robust"):
+                self.db.execute(f"ALTER TABLE cells ADD COLUMN {column} REAL")
+            self.db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -270,8 +284,9 @@ def _rows(candidate: Candidate, results: Sequence[CellResult]) -> Iterator[tuple
         key, lr, seed = result.cell
         settings = f'{shared}, "lr": {json.dumps(lr)}, "seed": {seed}}}'
         yield (
-            *(key, *who, lr, seed, *result.train, *result.validation, *result.test),
+            *(key, *who, lr, seed, *result.train[:2], *result.validation[:2], *result.test[:2]),
             *(result.seconds, result.diverged, result.epochs, result.best),
+            *(result.validation.robust, result.test.robust),
             *(fixed["plie"], fixed["torch"], settings, result.probes),
             *(result.curves, result.confusion, result.parameters),
         )

@@ -64,7 +64,11 @@ def _group(store: Store, candidate: Candidate, record: dict[str, Any]) -> Group 
     best = choose(rates)
     chosen, keys = table[lrs == best], [key for key in order if cells[key][0] == best]
     column = {name: chosen[:, i] for i, name in enumerate(MEASURES)}
-    train, validation, test = (Scores(column[f"{p}_score"], column[f"{p}_loss"]) for p in PARTS)
+    column["train_robust"] = np.full(len(keys), math.nan)  # nobody attacks what it has seen
+    train, validation, test = (
+        Scores(*(column[f"{part}_{what}"] for what in ("score", "loss", "robust")))
+        for part in PARTS
+    )
     seeds = np.array([cells[key][1] for key in keys], dtype=np.int64)
     return Group(
         candidate,
@@ -87,18 +91,21 @@ def _rate(lr: float, table: Array) -> Rate:
     column = {name: table[:, i] for i, name in enumerate(MEASURES)}
     score = float(column["validation_score"].mean())
     loss = float(column["validation_loss"].mean())
-    return Rate(lr, len(table), score, loss, int(column["diverged"].sum()))
+    robust = float(column["validation_robust"].mean())
+    return Rate(lr, len(table), score, loss, int(column["diverged"].sum()), robust)
 
 
 def choose(rates: Sequence[Rate]) -> float:
     """The rate of the best mean validation score; among equal ones that of the smaller loss.
+
+    Of attacked networks it is the one whose validation points are right under the attack most.
 
     >>> choose([Rate(0.1, 5, 0.9, 0.3, 0), Rate(1.0, 5, 0.9, 0.2, 0), Rate(9.0, 5, 0.5, 0.1, 0)])
     1.0
     """
 
     def merit(rate: Rate) -> tuple[float, float]:
-        score, loss = rate.score, rate.loss
+        score, loss = rate.merit, rate.loss
         return (
             score if math.isfinite(score) else -math.inf,
             -loss if math.isfinite(loss) else -math.inf,

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from plie.activation import Activation
+from plie.attack import parse
 from plie.data import Dataset
 from plie.data import load as load_data
 from plie.errors import InputError, unknown
@@ -27,6 +28,7 @@ from plie.zoo import families, get, names
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plie.attack.gradient import Gradient
     from plie.data.dataset import Task
     from plie.models import Init, Norm
     from plie.study.results import StudyResult
@@ -35,6 +37,9 @@ MOST_UNITS = 10_000  # of a hidden layer: two such layers in a row still fit int
 FACTORS = tuple(10 ** (n / 2) for n in range(-1, 4))  # times the optimiser's usual rate
 UPDATES = 1000  # that small data gets at least, whatever the epochs
 EPOCHS = 30
+MODELS = ("mlp", "cnn")
+CNN_LAYERS = (16, 32, 100)
+MEASURED_BY = "pgd-50"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,14 @@ class Study:
         data: a name (`plie.data.names`), a CSV or Parquet file, or a `plie.data.Dataset`.
         act: names, specs, formulas or `plie.Activation` objects; ``"all"`` for every elementwise
             one of the zoo, ``"family:smooth"`` for one family.
-        hidden: units of the hidden layers; ``(64, 64)`` when None.
+        hidden: units of the hidden layers; ``(64, 64)`` when None. Of a CNN the channels of its
+            convolutions, and the units of the layer behind them; ``(16, 32, 100)`` when None.
+        model: ``"mlp"``, or ``"cnn"`` for images: `plie.CNN`.
+        adversary: an attack that networks are trained against, as ``"fgsm-rs:eps=0.1"`` or
+            ``"pgd-7:eps=8/255"`` (`plie.attack.parse`): each batch is moved by it first.
+        attack: one that validation and test points are moved by, as ``"pgd-50"``, which takes its
+            radius from the adversary where it names none. Rates are then chosen by the accuracy
+            under attack. ``"pgd-50"`` when None and there is an adversary.
         epochs: 30 when None, or on small data as many as 1,000 updates take.
         lr: one learning rate for all.
         lr_grid: rates to choose from; a third to thirty times the
@@ -92,7 +104,8 @@ class Study:
         split_seed: of the split, and of generated points.
         validation: share of the points that learning rates are chosen by.
         test: share of the points that the chosen ones are judged by.
-        scale: whether features get mean 0 and deviation 1 in the training part.
+        scale: whether features get mean 0 and deviation 1 in the training part. Images that are
+            attacked keep their pixels from 0 to 1 all the same, which bound the attack.
         target: the column of a file to predict.
         task: of a file; found out when None.
         missing: of a file; ``"refuse"`` or ``"impute"``.
@@ -117,6 +130,9 @@ class Study:
     act: str | Activation | Sequence[str | Activation] = ("relu",)
     _: KW_ONLY
     hidden: int | Sequence[int] | None = None
+    model: str = "mlp"
+    adversary: str | Gradient | None = None
+    attack: str | Gradient | None = None
     epochs: int | None = None
     lr: float | None = None
     lr_grid: Sequence[float] | None = None
@@ -143,7 +159,14 @@ class Study:
     folder: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise unknown("model", str(self.model), MODELS)
+        if self.model == "cnn" and (self.norm, self.dropout, self.init) != (None, 0.0, "torch"):
+            raise InputError("norm, dropout and init are the MLP's; a CNN takes none of them")
         _check_sizes(self.layers)
+        if self.model == "cnn" and len(self.layers) < 2:
+            raise InputError("a CNN takes the channels of its convolutions and the units behind")
+        self.attacks((0.0, 1.0))
         for rate in self.rates:
             replace(self.recipe(1), lr=rate)
         _check_seeds(self.members)
@@ -172,7 +195,7 @@ class Study:
     def layers(self) -> tuple[int, ...]:
         """Units of the hidden layers."""
         if self.hidden is None:
-            return self.defaults.hidden
+            return CNN_LAYERS if self.model == "cnn" else self.defaults.hidden
         return (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
 
     @property
@@ -206,6 +229,19 @@ class Study:
         given = [self.act] if isinstance(self.act, str | Activation) else self.act
         return tuple(dict.fromkeys(act for each in given for act in _expanded(each)))
 
+    def attacks(
+        self, bounds: tuple[float, float] | None
+    ) -> tuple[Gradient | None, Gradient | None]:
+        """What networks are trained against, and what they are measured by, in these bounds."""
+        adversary, attack = self.adversary, self.attack
+        usual: dict[str, Any] = {"bounds": bounds}
+        if isinstance(adversary, str):
+            adversary = parse(adversary, **usual)
+        if adversary is not None:
+            usual |= {"eps": adversary.eps, "norm": adversary.norm, "bounds": adversary.bounds}
+            attack = MEASURED_BY if attack is None else attack
+        return adversary, parse(attack, **usual) if isinstance(attack, str) else attack
+
     def recipe(self, rows: int) -> Recipe:
         """How to train on so many rows."""
         usual = self.defaults
@@ -238,8 +274,13 @@ class Study:
             data = load_data(
                 data, self.target, self.split_seed, task=self.task, missing=self.missing
             )
-        split = data.split(self.validation, self.test, self.split_seed, scale=self.scale)
+        split = data.split(self.validation, self.test, self.split_seed, scale=self.scales(data))
         return Plan(self, data, split)
+
+    def scales(self, data: Dataset) -> bool:
+        """Whether the data set's features are scaled."""
+        attacked = self.adversary is not None or self.attack is not None
+        return self.scale and not (attacked and data.image_shape is not None)
 
     def run(
         self, *, progress: Progress | None = None, executor: str | Executor = "local"

@@ -13,7 +13,10 @@ import numpy as np
 import torch
 
 from plie import __version__
+from plie.attack.base import check_inputs
+from plie.attack.spec import spec
 from plie.data import Dataset, Split
+from plie.errors import InputError
 from plie.store import check_folder, short_hash, slug
 from plie.study.database import NAME, Store
 from plie.study.records import Candidate, Cell
@@ -37,15 +40,18 @@ class Plan:
     def candidates(self) -> tuple[Candidate, ...]:
         """The linear model, the MLP without a bend, and one MLP per activation."""
         study, identity = self.study, get("identity")
+        if study.model == "cnn" and self.data.image_shape is None:
+            raise InputError(f"a CNN looks at images; '{self.data.name}' has none")
+        network = study.model.upper()
         line = "logistic" if self.data.task == "classification" else "linear"
         made = []
         if study.baselines:
             made.append(self._candidate(f"{line} regression", (), None, True))
             made.append(
-                self._candidate("MLP", study.layers, identity, identity not in study.activations)
+                self._candidate(network, study.layers, identity, identity not in study.activations)
             )
         rest = [act for act in study.activations if not (study.baselines and act == identity)]
-        made += [self._candidate("MLP", study.layers, act) for act in rest]
+        made += [self._candidate(network, study.layers, act) for act in rest]
         for candidate in made:  # what cannot be made is refused before anything is written
             candidate.network()
         return tuple(made)
@@ -55,6 +61,8 @@ class Plan:
     ) -> Candidate:
         study = self.study
         between: dict[str, Any] = {"norm": study.norm, "dropout": study.dropout}
+        if study.model == "cnn":
+            between = {"image": self.data.image_shape}
         return Candidate(
             model,
             act,
@@ -64,16 +72,36 @@ class Plan:
             task=self.data.task,
             recipe=study.recipe(len(self.split.train)),
             init=study.init,
+            adversary=self._attacks[0],
+            attack=self._attacks[1],
             data={"fingerprint": self.data.fingerprint, **self._split},
             dataset=self.data.name,
             baseline=baseline,
             **(between if hidden else {}),
         )
 
+    @cached_property
+    def _attacks(self) -> tuple[str, str]:
+        """The specs of what networks are trained against and measured by; empty for none.
+
+        Raises:
+            InputError: there are no classes to take for others, or points out of the bounds.
+        """
+        bounds = (0.0, 1.0) if self.data.image_shape is not None else None
+        found = self.study.attacks(bounds)
+        for attack in filter(None, found):
+            if self.data.task == "regression":
+                raise InputError(f"an attack changes a class; '{self.data.name}' has numbers")
+            for part in self.split:
+                check_inputs(part.features, part.targets, None, attack.bounds)
+        first, second = ("" if each is None else spec(each) for each in found)
+        return first, second
+
     @property
     def _split(self) -> dict[str, Any]:
-        names = ("split_seed", "validation", "test", "scale")
-        return {name: getattr(self.study, name) for name in names}
+        names = ("split_seed", "validation", "test")
+        said = {name: getattr(self.study, name) for name in names}
+        return said | {"scale": self.study.scales(self.data)}
 
     def cells(self) -> list[tuple[Candidate, list[Cell]]]:
         """Every network; each seed's rates together, so that what is there early compares."""

@@ -17,19 +17,22 @@ from torch import Tensor
 
 from plie import __version__
 from plie.activation import Activation, Parameter
-from plie.models import MLP, Init, Norm
+from plie.many import Networks
+from plie.models import CNN, MLP, Init, Norm
 from plie.recipe import Recipe
 from plie.source import spec
 from plie.zoo import define, get
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from plie.data.dataset import Task
     from plie.data.split import Split
 
 # Raise it in every change after which the same settings may give another result (training,
 # initial weights, a measure, a field of `CellResult`): what is stored is then trained anew, never
 # mixed in. A release of Plié or of torch does the same by itself.
-FORMAT = 5
+FORMAT = 6
 
 
 class Cell(NamedTuple):
@@ -45,13 +48,16 @@ class Candidate:
     """What is compared: networks that differ in learning rate and seed only.
 
     Args:
-        model: ``"MLP"``, ``"logistic regression"`` or ``"linear regression"``.
+        model: ``"MLP"``, ``"CNN"``, ``"logistic regression"`` or ``"linear regression"``.
         activation: of its hidden layers; None where there are none.
-        hidden: their units.
+        hidden: their units; of a CNN the channels of its convolutions, then the units of one layer.
         inputs, outputs: features and logits (or numbers to predict).
         task: ``"classification"`` or ``"regression"``.
         recipe: how to train; its learning rate stands for nothing.
         norm, dropout, init: as in `plie.MLP`.
+        image: the shape of what a CNN looks at.
+        adversary: the spec of the attack it is trained against; empty for none.
+        attack: the spec of the one that its robust accuracy is measured by; empty for none.
         data: what the points are: a fingerprint and how they were split.
         dataset: their name.
         baseline: whether it is there to compare with, unasked.
@@ -67,6 +73,9 @@ class Candidate:
     norm: Norm | None = None
     dropout: float = 0.0
     init: Init = "torch"
+    image: tuple[int, ...] = ()
+    adversary: str = ""
+    attack: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     baseline: bool = False
@@ -106,6 +115,9 @@ class Candidate:
             "norm": self.norm,
             "dropout": self.dropout,
             "init": self.init,
+            "image": list(self.image),
+            "adversary": self.adversary,
+            "attack": self.attack,
             "recipe": recipe,
         }
 
@@ -124,7 +136,15 @@ class Candidate:
 
     @property
     def shape(self) -> dict[str, Any]:
-        """Its networks, as arguments of `plie.MLP`."""
+        """Its networks, as arguments of `plie.CNN` where there is an image, else of `plie.MLP`."""
+        if self.image:
+            return {
+                "image_shape": self.image,
+                "channels": self.hidden[:-1],
+                "hidden": self.hidden[-1:],
+                "out_features": self.outputs,
+                "activation": self.activation,
+            }
         return {
             "in_features": self.inputs,
             "hidden": self.hidden,
@@ -135,10 +155,25 @@ class Candidate:
             "init": self.init,
         }
 
-    def network(self, values: Tensor | None = None) -> MLP:
+    @property
+    def numbers(self) -> int:
+        """How many numbers a network computes for a point."""
+        if not self.image:
+            return sum(self.hidden) + self.outputs
+        area, sizes = self.image[-2] * self.image[-1], self.hidden[:-1]
+        maps = sum(channels * area >> 2 * depth for depth, channels in enumerate(sizes, 1))
+        return maps + self.hidden[-1] + self.outputs
+
+    def networks(self, seeds: Sequence[int]) -> Networks:
+        """A network of each seed, before training."""
+        if self.image:
+            return Networks.made(seeds, lambda: CNN(**self.shape))
+        return Networks.seeded(seeds, **self.shape)
+
+    def network(self, values: Tensor | None = None) -> MLP | CNN:
         """A network of it, with these parameters and then buffers, flat, where they are given."""
         with torch.random.fork_rng(devices=[]):
-            model = MLP(**self.shape)
+            model = CNN(**self.shape) if self.image else MLP(**self.shape)
         if values is not None:
             places = [*model.parameters(), *model.buffers()]
             parts = values.split([place.numel() for place in places])
@@ -154,7 +189,8 @@ class Candidate:
         recipe["betas"] = tuple(recipe["betas"])
         act = settings["activation"]
         given = {f.name: settings[f.name] for f in fields(cls) if f.name in settings}
-        given |= {"hidden": tuple(settings["hidden"]), "recipe": Recipe(**recipe)}
+        given |= {name: tuple(settings.get(name, ())) for name in ("hidden", "image")}
+        given |= {"recipe": Recipe(**recipe)}
         return cls(**given | {"activation": act and recall(act), "baseline": baseline})
 
 
@@ -230,10 +266,15 @@ class Points(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A network's mean loss and score on some points."""
+    """A network's mean loss and score on some points.
+
+    ``robust`` is the share that it gets right before and after the attack; None where it was not
+    attacked.
+    """
 
     loss: float
     score: float
+    robust: float | None = None
 
 
 @dataclass(frozen=True)

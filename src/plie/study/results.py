@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plie.data import Split
-    from plie.models import MLP
+    from plie.models import CNN, MLP
     from plie.study.records import Candidate
 
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -46,14 +46,21 @@ class Rate:
     score: float
     loss: float
     diverged: int
+    robust: float = math.nan
+
+    @property
+    def merit(self) -> float:
+        """What a rate is chosen by: the accuracy under attack where there is one."""
+        return self.score if math.isnan(self.robust) else self.robust
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Of one part of the data, one number per seed."""
+    """Of one part of the data, one number per seed; ``robust`` is NaN without an attack."""
 
     score: Array
     loss: Array
+    robust: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +115,7 @@ class Group:
     def edge(self) -> Edge:
         """Where the chosen rate ends the grid, so that a better one may lie beyond."""
         chosen = next(rate for rate in self.rates if rate.lr == self.lr)
-        inside = any(rate.score >= chosen.score for rate in self.rates[1:-1])
+        inside = any(rate.merit >= chosen.merit for rate in self.rates[1:-1])
         if len(self.rates) == 1 or inside:
             return ""  # as good a one lies inside
         return "smallest" if self.lr == self.rates[0].lr else "largest"
@@ -135,6 +142,14 @@ class Group:
             return None
         least = 0.0 if self.candidate.task == "classification" else -math.inf
         return interval(scores, within=(least, 1.0))
+
+    @property
+    def robust(self) -> Group:
+        """The same with accuracies under attack in place of those on the points as they are."""
+        parts = {name: getattr(self, name) for name in ("validation", "test")}
+        attacked = {name: replace(part, score=part.robust) for name, part in parts.items()}
+        rates = tuple(replace(rate, score=rate.robust) for rate in self.rates)
+        return replace(self, rates=rates, **attacked)
 
     @property
     def confusion_shape(self) -> tuple[int, ...]:
@@ -165,7 +180,7 @@ class Group:
         blobs = [np.frombuffer(b, np.int32) for b in self._column("confusion")]
         return np.stack(blobs).reshape(len(blobs), *self.confusion_shape)
 
-    def network(self, seed: int | None = None) -> MLP:
+    def network(self, seed: int | None = None) -> MLP | CNN:
         """The trained network of a seed; of `median_seed` when None."""
         at = self.median if seed is None else self.seeds.tolist().index(seed)
         (blob,) = self._column("parameters", self.keys[at : at + 1])
@@ -218,6 +233,19 @@ class StudyResult:
         )
 
     @property
+    def attack(self) -> str:
+        """The spec of the attack that robust accuracies are of; empty without one."""
+        specs = [c["settings"].get("attack", "") for c in self.record.get("candidates", ())]
+        return str(specs[0]) if specs else ""
+
+    @cached_property
+    def robust(self) -> StudyResult | None:
+        """The same with accuracies under attack in place of those on the points as they are."""
+        if not self.attack:
+            return None
+        return replace(self, groups=tuple(group.robust for group in self.groups))
+
+    @property
     def is_classification(self) -> bool:
         """Whether scores are accuracies; those of a regression are R²."""
         return bool(self.record["data"]["task"] == "classification")
@@ -255,6 +283,13 @@ class StudyResult:
     def verdict(self) -> Verdict | None:
         """Which is best on the test points; None while there is nothing to compare."""
         return self._verdict
+
+    def findings(self) -> list[str]:
+        """The verdicts in words: on the accuracy under attack first, where there is one."""
+        views = [(self.robust, f"Under {self.attack}"), (self, "On the points as they are")]
+        said = [(view.verdict(), where) for view, where in views if view is not None]
+        texts = [(str(verdict), where) for verdict, where in said if verdict is not None]
+        return [f"{where}: {text}" if self.attack else text for text, where in texts]
 
     @cached_property
     def _verdict(self) -> Verdict | None:  # two hundred candidates take seconds
@@ -328,7 +363,7 @@ def _frame(result: StudyResult, store: Store) -> pd.DataFrame:
             frame.insert(place, name, value)
         frame["chosen"] = frame["lr"] == group.lr
         # so that nobody chooses by them unawares
-        frame.loc[~frame["chosen"], ["test_loss", "test_score"]] = math.nan
+        frame.loc[~frame["chosen"], ["test_loss", "test_score", "test_robust"]] = math.nan
         frames.append(frame.sort_values(["lr", "seed"]))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

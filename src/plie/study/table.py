@@ -36,7 +36,7 @@ def table(found: StudyResult) -> Table:
     longest = max(len(row["network"]) for row in rows)
     shown.add_column("network", no_wrap=longest <= 30)  # others give way to it
     for title in told[1:]:
-        shown.add_column(title, justify="right", no_wrap=title == "95 % interval")
+        shown.add_column(title, justify="right", no_wrap=title.startswith("95 %"))
     for row in rows:
         shown.add_row(*(escape(row[title]) for title in told))
     return shown
@@ -45,7 +45,8 @@ def table(found: StudyResult) -> Table:
 def _tells(found: StudyResult, title: str, texts: set[str]) -> bool:
     """A single seed and a single learning rate are what was asked for, and no news."""
     one_rate = len(found.record["rates"]) == 1
-    alone = {"95 % interval": texts == {""}, "n": texts == {"1"}, "rate": one_rate}
+    none = texts == {""}
+    alone = {"95 % interval": none, "95 % interval ": none, "n": texts == {"1"}, "rate": one_rate}
     return not alone.get(title, False)
 
 
@@ -60,6 +61,11 @@ def _cells(found: StudyResult, group: Group) -> dict[str, str]:
         cells[f"training {measure}"] = score(float(group.train.score.mean()), unit)
     cells[f"test {measure}"] = "diverged" if group.diverged.all() else test
     cells["95 % interval"] = ends(middle, unit)
+    if found.attack:
+        under = group.robust.interval()
+        mean = float(group.test.robust.mean()) if under is None else under.mean
+        cells["under attack"] = "diverged" if group.diverged.all() else score(mean, unit)
+        cells["95 % interval "] = ends(under, unit)  # a column has a title of its own
     cells["n"] = str(len(group.seeds))
     cells["rate"] = f"{group.lr:g}{' (edge)' if group.edge else ''}"
     cells["time each"] = duration(float(group.seconds.mean()))
@@ -143,7 +149,7 @@ def check_export(path: Path) -> None:
 
 def as_json(found: StudyResult) -> str:
     """Every candidate with its scores, and the verdict; what is not finite is null."""
-    said = found.verdict()
+    said, robust = found.verdict(), found.robust and found.robust.verdict()
     text = {
         "command": found.command,
         "data": found.record["data"],
@@ -151,6 +157,8 @@ def as_json(found: StudyResult) -> str:
         "versions": found.record["versions"],
         "networks": {"trained": found.done, "of": found.total},
         "verdict": None if said is None else str(said),
+        "attack": found.attack or None,
+        "robust_verdict": None if robust is None else str(robust),
         "notes": found.notes(),
         "candidates": [_record(group) for group in found.groups],
     }
@@ -175,6 +183,7 @@ def _record(group: Group) -> dict[str, Any]:
             "loss": group.validation.loss.tolist(),
         },
         "test": {"score": group.test.score.tolist(), "loss": group.test.loss.tolist()},
+        "robust": {name: getattr(group, name).robust.tolist() for name in ("validation", "test")},
         "seconds": group.seconds.tolist(),
         "diverged": group.diverged.tolist(),
         "parameters": group.parameters,

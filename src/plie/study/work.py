@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,11 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plie.many import Networks, one_thread
+from plie.attack import parse
+from plie.seeds import generator_of
 from plie.study.records import CellResult, Job, Measure, Points
-from plie.training import curves, losses
+from plie.threads import one_thread, share_out
+from plie.training import curves, hits, losses
 
 if TYPE_CHECKING:
+    from plie.attack.gradient import Gradient
+    from plie.many import Networks
+    from plie.study.records import Candidate
     from plie.training import History
 
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -26,6 +32,7 @@ Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 # number of rows beside it, and a result must not depend on the job it was made in.
 ROWS = 2048
 CACHED = 1 << 21  # numbers computed at once, of as many networks as that takes
+ATTACKED = 512  # rows attacked at once, likewise
 
 
 def run_job(
@@ -43,26 +50,32 @@ def run_job(
     """
     candidate = job.candidate
     seeds = [cell.seed for cell in job.cells]
-    many = Networks.seeded(seeds, **candidate.shape)
+    many = candidate.networks(seeds)
     histories = many.fit(
         *data.train,
         candidate.recipe,
         seeds=seeds,
         lrs=[cell.lr for cell in job.cells],
         validation=data.validation,
-        probes=looks(candidate.recipe.epochs),
-        progress=progress,
+        probes=() if many.perceptron is None else looks(candidate.recipe.epochs),
+        adversary=parse(candidate.adversary) if candidate.adversary else None,
+        progress=_tell_most(progress) if candidate.attack else progress,
     )
     with one_thread():
-        train, test = _Measured(many, *data.train), _Measured(many, *data.test)
+        train, test = (_Measured(many, candidate, *part) for part in (data.train, data.test))
+    robust = _robust(many, candidate, seeds, data)
     values = _rows(many)
     return [
         CellResult(
             cell,
             train[i],
             # measured in training, after the epoch that the parameters are of
-            Measure(history.validation_loss[history.best], history.validation_score[history.best]),
-            test[i],
+            Measure(
+                history.validation_loss[history.best],
+                history.validation_score[history.best],
+                robust[0][i],
+            ),
+            test[i]._replace(robust=robust[1][i]),
             history.seconds,
             history.diverged or not math.isfinite(train[i].loss),
             len(history.loss),
@@ -89,12 +102,9 @@ def looks(epochs: int) -> tuple[int, ...]:
 class _Measured:
     """All networks on some points: loss and score of each, and its predictions."""
 
-    def __init__(self, many: Networks, x: Tensor, y: Tensor) -> None:
-        shape = many.perceptron
-        assert shape is not None
-        self.y, self.outputs = y, shape.out_features
-        widest = sum(shape.hidden) + self.outputs
-        at_once = max(1, CACHED // (widest * min(ROWS, len(y))))
+    def __init__(self, many: Networks, candidate: Candidate, x: Tensor, y: Tensor) -> None:
+        self.y, self.outputs = y, candidate.outputs
+        at_once = max(1, CACHED // (candidate.numbers * min(ROWS, len(y))))
         parts = [many.part(slice(i, i + at_once)) for i in range(0, len(many), at_once)]
         measured = [_measure(part, x, y) for part in parts]
         loss, self.predicted = (torch.cat(column) for column in zip(*measured, strict=True))
@@ -126,6 +136,63 @@ def _measure(many: Networks, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         loss += losses(made.flatten(0, 1), again).view(len(many), -1).double().sum(dim=1)
         predicted.append(made.argmax(dim=2))
     return loss / len(y), torch.cat(predicted, dim=1)
+
+
+# what an attack on the validation and test points takes, beside training, at a guess
+ATTACKING = 0.4
+
+
+def _tell_most(progress: Callable[[float], None] | None) -> Callable[[float], None] | None:
+    return progress and (lambda share: progress(share * (1 - ATTACKING)))
+
+
+def _robust(
+    many: Networks, candidate: Candidate, seeds: Sequence[int], data: Points
+) -> Sequence[Sequence[float | None]]:
+    """Of the validation and the test points: each network's share that is right under attack."""
+    if not candidate.attack:
+        return [[None] * len(many)] * 2
+    attack = parse(candidate.attack)
+    return [
+        robust_shares(many, attack, *part, seeds, candidate.numbers)
+        for part in (data.validation, data.test)
+    ]
+
+
+def robust_shares(
+    many: Networks, attack: Gradient, x: Tensor, y: Tensor, seeds: Sequence[int], numbers: int
+) -> list[float]:
+    """The share of points that each network gets right, whatever the attack's restarts do.
+
+    Args:
+        many: the networks.
+        attack: of the gradient's family.
+        x: features ``(n, d)``.
+        y: classes ``(n,)``.
+        seeds: of each network's random starts.
+        numbers: that a network computes for a point.
+    """
+    rows = min(ATTACKED, len(y))
+    at_once = min(max(1, CACHED // (numbers * rows)), -(-len(many) // torch.get_num_threads()))
+
+    def shares(members: slice, tell: Callable[[float], None]) -> list[float]:
+        part = copy.deepcopy(many.part(members))
+        generators = [generator_of(seed) for seed in seeds[members]]
+        right = torch.zeros(len(part))
+        pieces = list(zip(x.split(ATTACKED), y.split(ATTACKED), strict=True))
+        for done, (features, classes) in enumerate(pieces):
+            tell(done / len(pieces))
+            own = features.expand(len(part), *features.shape)
+            mine = classes.expand(len(part), -1)
+            still = hits(part.outputs(features), mine)
+            for _ in range(attack.restarts):
+                moved = part.perturbed(attack, own, mine, generators)
+                still = still & hits(part.outputs(moved, own=True), mine)
+            right += still.sum(dim=1)
+        return (right / len(y)).tolist()
+
+    parts = [slice(i, i + at_once) for i in range(0, len(many), at_once)]
+    return [share for shares in share_out(shares, parts, lambda _: None) for share in shares]
 
 
 def _curves(history: History) -> bytes:
