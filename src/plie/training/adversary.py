@@ -69,7 +69,8 @@ class Adversary:
         if self.objective.divergence:
             return self._diverging(batch, attack)
         if batch.part is not None and attack.random_start:
-            attack = _from(attack, lambda rows: attack._drawn(rows, self.generator), batch)
+            started = _from(attack, lambda rows: attack._drawn(rows, self.generator), batch)
+            return started.perturb(self._logits, batch.x, batch.y)
         return attack.perturb(self._logits, batch.x, batch.y, self.generator)
 
     def _diverging(self, batch: Batch, attack: Gradient) -> Tensor:

@@ -116,7 +116,8 @@ def processes_of(accelerator: Any) -> Processes:
     Raises:
         InputError: a launcher started several, and Accelerate is not installed.
     """
-    if accelerator is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator is None and started > 1:
         try:
             from accelerate import Accelerator
         except ImportError:
@@ -124,5 +125,9 @@ def processes_of(accelerator: Any) -> Processes:
                 "several processes were started, which train together through Accelerate; "
                 "pip install 'plie[accelerate]'"
             ) from None
-        accelerator = Accelerator()
+        # Without a GPU only being told to use the processor brings processes together.
+        accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+        if accelerator.num_processes != started:
+            raise InputError(f"{started} processes were started, but Accelerate sees "
+                             f"{accelerator.num_processes}; start them by accelerate launch")  # fmt: skip
     return Processes(accelerator)
