@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Sized
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,11 @@ def difference(old: Any, new: Any, name: str = "") -> str:
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 return difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
-    texts = [text if len(text) <= 60 else f"{text[:60]}…" for text in (str(old), str(new))]
-    return f"{name} was {texts[0]} and is {texts[1]}" if texts[0] != texts[1] else f"{name} changed"
+    texts = [" ".join(str(value).split()) for value in (old, new)]
+    places = enumerate(zip_longest(*texts))
+    first = next((place for place, (a, b) in places if a != b), 0)
+    shown = (text if len(text) <= 60 else f"…{text[max(first - 20, 0) :][:60]}…" for text in texts)
+    return "{} was {} and is {}".format(name, *shown)
 
 
 def described(thing: object) -> str:

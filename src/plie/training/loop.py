@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -224,7 +224,7 @@ class Loop:
         """The row with what is measured after the epoch."""
         plan = self.plan
         if plan.validation is not None:
-            with _apart(plan.validation, plan.seed, self.device):
+            with untouched(plan.validation, plan.seed, self.device):
                 loss, right = measure_source(self.measured, plan.validation, plan.processes)
             row = row._replace(validation_loss=loss, validation_right=right)
         if plan.watch is None:
@@ -426,17 +426,27 @@ def measure_source(model: nn.Module, source: Source, processes: Processes) -> tu
     return loss / max(mass, TINY), right / max(mass, TINY)
 
 
-def _apart(source: Source, seed: int, device: torch.device) -> AbstractContextManager[object]:
-    """Around what a loader may draw, so that the training draws the same with it as without."""
-    return seeded(seed, device) if isinstance(source, Loader) else nullcontext()
-
-
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Torch's random state begins with the seed, and is afterwards as it was."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def untouched(source: Source, seed: int, device: torch.device) -> Iterator[None]:
+    """Around a look at batches, which draws the same each time and leaves nothing behind."""
+    if not isinstance(source, Loader):  # tensors draw nothing where they are looked at
+        yield
+        return
+    states = [(generator, generator.get_state()) for generator in source.generators]
+    with seeded(seed, device):
+        try:
+            yield
+        finally:
+            for generator, state in states:
+                generator.set_state(state)
 
 
 def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:

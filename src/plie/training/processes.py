@@ -128,6 +128,8 @@ def processes_of(accelerator: Any) -> Processes:
         # Without a GPU only being told to use the processor brings processes together.
         accelerator = Accelerator(cpu=not torch.accelerator.is_available())
         if accelerator.num_processes != started:
-            raise InputError(f"{started} processes were started, but Accelerate sees "
-                             f"{accelerator.num_processes}; start them by accelerate launch")  # fmt: skip
+            raise InputError(
+                f"{started} processes were started, but Accelerate sees "
+                f"{accelerator.num_processes}; start them by accelerate launch"
+            )
     return Processes(accelerator)

@@ -18,7 +18,7 @@ from plie.seeds import check_seed, generator_of
 from plie.training.adversary import Adversary
 from plie.training.checkpoint import Checkpoints, described, description_of
 from plie.training.checks import check_batches, check_points, check_validation
-from plie.training.loop import Loop, Plan, seeded
+from plie.training.loop import Loop, Plan, untouched
 from plie.training.objectives import Objective
 from plie.training.overfitting import HELD, Watch, usual_check
 from plie.training.precision import Precision
@@ -305,13 +305,9 @@ def _some(source: Source, seed: int, device: torch.device) -> Points:
     if isinstance(source, Tensors):
         rows = torch.randperm(len(source.y), generator=generator_of(seed))[:HELD]
         return source.x[rows], source.y[rows]
-    generators = source.generators if isinstance(source, Loader) else []
-    states = [generator.get_state() for generator in generators]
     alone = replace(source, rank=0, processes=1) if isinstance(source, Loader) else source
-    with seeded(seed, device):
-        batch = next(iter(alone.epoch()))
-    for generator, state in zip(generators, states, strict=True):
-        generator.set_state(state)
+    with untouched(source, seed, device):
+        batch = next(alone.epoch())
     return batch.x[:HELD], batch.y[:HELD]
 
 
