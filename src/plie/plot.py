@@ -79,7 +79,7 @@ def curves(
         raise InputError("name at least one activation to draw")
     for each in chosen:
         each.require_scalar("curve to draw")
-    palette = _palette(theme)
+    palette = palette_of(theme)
     shown = check_span(span) if span else window(chosen)
     width, height = _check_size(size) if size else (SIZE[0] if derivative else 5.4, SIZE[1])
     figure = NotebookFigure((width, height), layout="constrained", facecolor=palette.paper)
@@ -134,7 +134,8 @@ def check_path(path: str | Path) -> str:
     return kind
 
 
-def _palette(name: str) -> Palette:
+def palette_of(name: str) -> Palette:
+    """The colours of a theme."""
     if name not in THEMES:
         raise unknown("theme", name, THEMES)
     return THEMES[name]

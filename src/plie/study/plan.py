@@ -129,6 +129,7 @@ class Plan:
         return {
             "name": data.name,
             "given": None if isinstance(given, Dataset) else os.fspath(given),
+            "asked": {name: getattr(self.study, name) for name in ("target", "task", "missing")},
             "task": data.task,
             "generated": data.again is not None,
             "features": list(data.feature_names),
