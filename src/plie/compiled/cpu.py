@@ -113,6 +113,32 @@ def few(x: Tensor, spec: str, variables: str) -> Tensor | None:
     return result
 
 
+def dense(x: Tensor, spec: str, variables: str, grad: Tensor | None = None) -> Tensor | None:
+    """`forward` or `backward` where nothing watches, transforms or asks for a gradient.
+
+    Returns:
+        The result; None where another way is to be taken.
+    """
+    ready = _prepared.get((spec, variables))
+    if ready is None or x.dtype is not _FLOAT or not x.is_cpu or not x.is_contiguous():
+        return None
+    source, count, flow = x.data_ptr(), x.numel(), None
+    if grad is not None:
+        if grad.dtype is not _FLOAT or grad.shape != x.shape or not grad.is_contiguous():
+            return None
+        flow = grad.data_ptr()
+    few, run, table, _ = ready
+    result = torch.empty_like(x) if count < FRESH else like(x)
+    if count <= _FEW and flow is None:
+        status = few(table.pointer, source, result.data_ptr(), count)
+    else:
+        threads = torch.get_num_threads()
+        status = run(table.pointer, source, flow, result.data_ptr(), count, threads)
+    if status:
+        _mend(status, x, result, spec, variables, grad)
+    return result
+
+
 def quick(
     x: Tensor, spec: str, variables: str, out: Tensor | None = None, grad: Tensor | None = None
 ) -> Tensor | None:
@@ -195,6 +221,12 @@ def is_watched() -> bool:
     return bool(
         _modes() or _transforms() is not None or _tracing() or _forward_mode._current_level >= 0
     )
+
+
+def is_final(x: Tensor) -> bool:
+    """Whether no derivative beyond the one being taken will be asked for, and no part of ``x``."""
+    plain = x.layout is torch.strided and _transforms() is None
+    return plain and _forward_mode._current_level < 0
 
 
 def _ready(spec: str, variables: str, count: int) -> _Ready | None:

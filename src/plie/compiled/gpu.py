@@ -89,7 +89,7 @@ def _version() -> str:
 
 def serves(x: Tensor, spec: str, variables: str) -> bool:
     """Whether the tables serve this tensor."""
-    if not is_here(x) or x.dtype not in cpu.SERVED or not _willing():
+    if not is_here(x) or x.dtype not in cpu.SERVED or not willing():
         return False
     return x.dtype in cpu.SIXTEEN or compiled(spec, variables, x.numel()) is not None
 
@@ -99,7 +99,8 @@ def is_here(x: Tensor) -> bool:
     return x.is_cuda
 
 
-def _willing() -> bool:
+def willing() -> bool:
+    """Whether kernels may be compiled, wherever the tensor is."""
     wanted = not _failure and os.environ.get("PLIE_TRITON", "1") != "0"
     return wanted and _installed()
 

@@ -7,26 +7,32 @@ variable, to any order.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from plie.compiled import cpu, gpu
+from plie import __version__
+from plie.compiled import cpu, gpu, inductor
 from plie.compiled import learned as on_tables
 from plie.compiled.evaluate import kernel
 from plie.compiled.native import native
+from plie.compiled.table import FORMAT
 from plie.compiled.tables import compiled
 from plie.errors import DTypeError, InputError
 from plie.formula import Formula
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 LAYOUTS = (torch.strided, torch.jagged)
+# Written into graphs: torch keeps compiled ones on disk, by what is written in them, and those
+# of another release or without the native library may differ in the last bit.
+BUILD = f"{__version__}/{FORMAT}" if native() else f"{__version__}/torch"
 
 _library = torch.library.Library("plie", "DEF")
 _library.define(
-    "evaluate(Tensor x, Tensor[] learned, str spec, str variables) -> Tensor",
+    "evaluate(Tensor x, Tensor[] learned, str spec, str variables, str build='') -> Tensor",
     tags=(torch.Tag.pt2_compliant_tag, torch.Tag.pointwise),
 )
 
@@ -37,7 +43,18 @@ _library.define(
 )
 
 
-def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
+# The same without autograd: what Inductor puts in their places.
+for _schema in (
+    "value(Tensor x, str spec, str variables) -> Tensor",
+    "value.learned(Tensor x, Tensor[] learned, str spec, str variables) -> Tensor",
+    "value.times(Tensor grad, Tensor x, str spec, str variables) -> Tensor",
+):
+    _library.define(_schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.pointwise))
+
+
+def _evaluate(
+    x: Tensor, learned: Sequence[Tensor], spec: str, variables: str, build: str = ""
+) -> Tensor:
     if not learned:
         y = _quickest(x, spec, variables)
         if y is not None:
@@ -75,18 +92,37 @@ def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
     return torch.empty_like(x).copy_(grad * kernel(spec, variables)(x, ()))
 
 
-def _fake(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
+def _value(x: Tensor, spec: str, variables: str) -> Tensor:
+    """`_evaluate` inside of compiled graphs, which ask for nothing but the result."""
+    y = cpu.dense(x, spec, variables)
+    return _evaluate(x, (), spec, variables) if y is None else y
+
+
+def _times(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+    """`_multiply` inside of compiled graphs."""
+    y = cpu.dense(x, spec, variables, grad)
+    return _multiply(grad, x, spec, variables) if y is None else y
+
+
+def _fake(x: Tensor, *_: Any) -> Tensor:
+    if "torch._inductor" in sys.modules:  # a compiler may be asking: it is told in time
+        inductor.teach()
     return torch.empty_like(x)
 
 
-def _fake_multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+def _fake_multiply(grad: Tensor, x: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(x)
 
 
-_library.impl("evaluate", _evaluate, "CompositeExplicitAutograd")
-_library.impl("multiply", _multiply, "CompositeExplicitAutograd")
-torch.library.register_fake("plie::evaluate", _fake, lib=_library)
-torch.library.register_fake("plie::multiply", _fake_multiply, lib=_library)
+for _name, _function, _meta in (
+    ("evaluate", _evaluate, _fake),
+    ("multiply", _multiply, _fake_multiply),
+    ("value", _value, _fake),
+    ("value.learned", _evaluate, _fake),
+    ("value.times", _times, _fake_multiply),
+):
+    _library.impl(_name, _function, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"plie::{_name}", _meta, lib=_library)
 _operator = torch.ops.plie.evaluate
 _multiply_operator = torch.ops.plie.multiply
 
@@ -150,7 +186,7 @@ def apply(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Te
     # Compilers trace the operator itself; eager mode goes through the autograd function,
     # which adds forward-mode differentiation (torch.library has no rule for it).
     if torch.compiler.is_compiling():
-        return _operator(x, list(learned), spec, variables)  # type: ignore[no-any-return]
+        return _operator(x, list(learned), spec, variables, BUILD)  # type: ignore[no-any-return]
     if not learned and _quickly(x, spec, variables):
         if x.requires_grad and torch.is_grad_enabled():
             return _apply_plain(x, spec, variables)
@@ -264,25 +300,33 @@ def _product(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
         both = x, grad
         if not differentiable and (all(map(cpu.is_plain, both)) or all(map(gpu.is_plain, both))):
             return _multiply(grad, x, spec, variables)
+        if not differentiable and _is_compiling() and cpu.is_final(x) and grad.shape == x.shape:
+            return cast("Tensor", _multiply_operator(grad, x, spec, variables))
     return grad * apply(x, (), spec, variables)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    _save(ctx, *inputs)
+    _save(ctx, *inputs[:4])
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     x_needs, learned_needs, *_ = ctx.needs_input_grad
     needs = learned_needs if isinstance(learned_needs, (list, tuple)) else [learned_needs]
     by_x, *by_learned = _gradients(ctx, grad, [x_needs, *needs])
-    return by_x, by_learned, None, None
+    return by_x, by_learned, None, None, None
 
 
 torch.library.register_autograd("plie::evaluate", _backward, setup_context=_setup, lib=_library)
 
 
 def _vmap(
-    info: Any, in_dims: Any, x: Tensor, learned: Sequence[Tensor], spec: str, variables: str
+    info: Any,
+    in_dims: Any,
+    x: Tensor,
+    learned: Sequence[Tensor],
+    spec: str,
+    variables: str,
+    build: str = "",
 ) -> tuple[Tensor, int]:
     x_dim, learned_dims, *_ = in_dims
     tensors = list(zip([x, *learned], [x_dim, *learned_dims], strict=True))

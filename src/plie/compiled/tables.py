@@ -202,7 +202,7 @@ def _to_disk(name: str, record: bytes) -> None:
 @functools.lru_cache(maxsize=128)
 def values16(spec: str, variables: str, dtype: torch.dtype) -> torch.Tensor:
     """All 65,536 results, correctly rounded, and one more element that is read but not used."""
-    x = _every(dtype)
+    x = every16(dtype)
     wide = kernel(spec, variables)(x.double(), ())
     y = rounded(wide, dtype)
     _settle(spec, variables, x, wide, y)
@@ -234,10 +234,11 @@ def _settle(
 @functools.lru_cache(maxsize=128)
 def slopes16(spec: str, variables: str, dtype: torch.dtype) -> torch.Tensor:
     """The function at all 65,536 inputs in float32, to be multiplied by a gradient."""
-    return kernel(spec, variables)(_every(dtype).float(), ())
+    return kernel(spec, variables)(every16(dtype).float(), ())
 
 
 @functools.cache
-def _every(dtype: torch.dtype) -> torch.Tensor:
+def every16(dtype: torch.dtype) -> torch.Tensor:
+    """All 65,536 numbers of a 16-bit type, in the order of their bits."""
     numbers = torch.arange(-(2**15), 2**15, dtype=torch.int16, device="cpu")
     return numbers.roll(2**15).view(dtype)

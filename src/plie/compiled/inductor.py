@@ -1,0 +1,175 @@
+"""What Inductor, the compiler behind ``torch.compile``, makes of Plié's operators.
+
+Below autograd a graph needs neither gradients nor transforms of its parts any more. There a
+function of straight lines becomes comparisons and multiplications, which fuse with what is
+around them, and any other the operator ``plie::value``, a shorter way to the same kernel. The
+results are those of the eager mode, bit by bit. Where this version of torch has no such table
+of decompositions, graphs keep the operators as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plie.compiled import cpu, gpu
+from plie.compiled.native import native
+from plie.compiled.table import CORE
+from plie.compiled.tables import WORTH, Compiled, compiled, every16, slopes16, values16
+
+_BORDERS = (4, 2, 5)  # of few pieces, in the tree, from left to right
+_SMALLEST = 2.0**-149
+
+
+@dataclass(frozen=True)
+class Line:
+    """``slope * (x - centre) + offset`` in float32, for every x below ``border``."""
+
+    border: float
+    centre: float
+    slope: float
+    offset: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Its value everywhere; a line that is level does not ask where."""
+        if self.slope == 0:
+            return torch.full_like(x, self.offset)
+        t = x - self.centre if self.centre else x
+        y = t * self.slope if self.slope != 1 else t
+        if self.offset:
+            return y + self.offset
+        # 0 is added to the product, of which only −0 takes notice.
+        return y if math.copysign(1, self.offset) < 0 else torch.where(t == 0, 0.0, y)
+
+    def rounds_once(self) -> bool:
+        """Whether the product is exact where something is added to it."""
+        return not self.offset or math.frexp(abs(self.slope))[0] == 0.5 or not self.slope
+
+
+def lines(table: Compiled) -> tuple[Line, ...] | None:
+    """The straight lines of a table, from left to right; None if it has others.
+
+    >>> from plie.compiled.tables import compiled
+    >>> [line.slope for line in lines(compiled("x if x > 0 else 0", ""))]
+    [0.0, 1.0]
+    """
+    core = table.packed[: CORE.itemsize].view(CORE)[0]
+    count = int(core["few"])
+    if not count or core["few_degree"] != 1:
+        return None
+    borders = [float(core["tree"][i]) for i in _BORDERS[: count - 1]]
+    rows = zip(
+        core["centre"][:count], core["coef"][1, :count], core["coef"][0, :count], strict=True
+    )
+    found = [
+        Line(border, *map(float, row))
+        for border, row in zip([*borders, math.inf], rows, strict=True)
+    ]
+    ends = [(found[0], -1, core["side"][0]), (found[-1], 1, core["side"][1])]
+    known = all(_at_infinity(line, side) == np.float32(law["limit"]) for line, side, law in ends)
+    level = all(line.slope or math.copysign(1, line.offset) > 0 or line.offset for line in found)
+    if not (known and level and all(line.rounds_once() for line in found)):
+        return None
+    return tuple(_simpler(found))
+
+
+def _at_infinity(line: Line, side: int) -> float:
+    return side * line.slope * math.inf if line.slope else float(np.float32(line.offset))
+
+
+def _simpler(found: Sequence[Line]) -> list[Line]:
+    """The same lines; where 0 is the border of a zero, it takes 0 and −0 from its neighbour."""
+    result = list(found)
+    for i, (left, right) in enumerate(itertools.pairwise(found)):
+        through = right.centre == right.offset == 0 and right.slope > 0
+        if left.border == 0 and left.slope == left.offset == 0 and through:
+            result[i] = Line(_SMALLEST, left.centre, 0.0, 0.0)
+            result[i + 1] = Line(right.border, 0.0, right.slope, -0.0)
+    return result
+
+
+def drawn(x: Tensor, found: Sequence[Line]) -> Tensor:
+    """The lines at every x of float32, as `Few` in native/kernel.h chooses among them."""
+    *others, last = found
+    y = last(x)
+    if not last.slope:
+        y = torch.where(x.isnan(), x, y)
+    for line in reversed(others):
+        below = x <= 0 if line.border == _SMALLEST else x < line.border
+        y = torch.where(below, line(x), y)
+    return y
+
+
+def _lines_for(x: Tensor, spec: str, variables: str, *, backward: bool) -> tuple[Line, ...] | None:
+    """The lines that give what the eager mode gives on such a tensor, if it is served by lines."""
+    here = native() is not None if x.device.type == "cpu" else gpu.is_here(x) and gpu.willing()
+    if not here or x.dtype not in cpu.SERVED:
+        return None
+    count = x.numel() if type(x.numel()) is int else WORTH
+    # On another thread: what watches tensors here, and would make fake ones of them, is not there.
+    with ThreadPoolExecutor(1) as elsewhere:
+        return elsewhere.submit(_exact_lines, spec, variables, count, x.dtype, backward).result()
+
+
+def _exact_lines(
+    spec: str, variables: str, count: int, dtype: torch.dtype, backward: bool
+) -> tuple[Line, ...] | None:
+    """The lines; None in 16 bits unless they agree, rounded once more, with all 65,536 results."""
+    table = compiled(spec, variables, count)
+    found = lines(table) if table else None
+    if found is None or dtype not in cpu.SIXTEEN:
+        return found
+    single = drawn(every16(dtype).float(), found)
+    if backward:
+        agree = _same_bits(single, slopes16(spec, variables, dtype))
+    else:
+        agree = _same_bits(single.to(dtype), values16(spec, variables, dtype)[:-1])
+    return found if agree else None
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    same = (a == b) & (a.signbit() == b.signbit()) | (a.isnan() & b.isnan())
+    return bool(same.all())
+
+
+def _evaluate(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str, *_: str) -> Any:
+    if learned:
+        return torch.ops.plie.value.learned(x, learned, spec, variables)
+    found = _lines_for(x, spec, variables, backward=False)
+    if found is None:
+        return torch.ops.plie.value(x, spec, variables)
+    return drawn(x.float(), found).to(x.dtype)
+
+
+def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Any:
+    found = _lines_for(x, spec, variables, backward=True)
+    if found is None or grad.shape != x.shape or grad.dtype != x.dtype:
+        return torch.ops.plie.value.times(grad, x, spec, variables)
+    return (grad.float() * drawn(x.float(), found)).to(x.dtype)
+
+
+@functools.cache
+def teach() -> None:
+    """Let Inductor know of `_evaluate` and `_multiply`, if it is one that can be told."""
+    try:
+        from torch._inductor import decomposition
+
+        # The second is a copy, once something has been compiled.
+        tables = decomposition.decompositions, decomposition.select_decomp_table()
+    except (ImportError, AttributeError):
+        return
+    rules: dict[Any, Callable[..., Any]] = {
+        torch.ops.plie.evaluate.default: _evaluate,
+        torch.ops.plie.multiply.default: _multiply,
+    }
+    for table in tables:
+        table.update(rules)
