@@ -1,10 +1,12 @@
 """Pictures of adversarial examples say what happened, and to what scale."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 import torch
+from commands import typed
 from torch import nn
 from torch.nn import functional
 
@@ -219,3 +221,45 @@ def test_points_that_a_study_did_not_see_are_refused(swept):
     ):
         with pytest.raises(ValueError, match=message):
             find(str(swept.folder), **arguments)
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_a_studys_network_is_attacked_from_the_command_line(swept, tmp_path, capsys):
+    picture = tmp_path / "fooled.png"
+    words = ["attack", str(swept.folder), "--act", "relu", "--points", "60"]
+    code, out, err = typed(capsys, *words, "-a", "fgsm,pgd-5", "-o", str(picture))
+    assert (code, err) == (0, "")
+    assert out.startswith("MLP, relu, seed ")
+    assert "Accuracy within ε = 0.1 (ℓ∞), 60 points" in out
+    assert "pgd-5:eps=0.1" in out
+    assert out.rstrip().endswith(str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, out, _ = typed(capsys, *words, "--json", "--no-checks", "--eps", "1/4", "-a", "fgsm")
+    told = json.loads(out)
+    assert told["eps"] == 0.25
+    assert [row["attack"] for row in told["rows"]] == ["none", "fgsm:eps=0.25", "all of them"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "there is no model 'nothing'"),
+        (["STUDY", "--eps", "1/0"], "--eps takes a number or a fraction"),
+        (["STUDY", "-a", "fgms"], "did you mean 'fgsm'"),
+        (["STUDY", "--norm", "l3"], "unknown norm 'l3'"),
+        (["STUDY", "-o", "figure.jpeg"], "figure.jpeg"),
+        (["STUDY", "--rows", "one"], "--rows takes rows such as 0,7"),
+        (["STUDY", "--seed", "one"], "--seed takes a whole number"),
+        (["torch.nn:Identity", "--data", "iris"], "name the radius"),
+    ],
+)
+def test_mistakes_are_one_sentence(swept, tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    given = [str(swept.folder) if word == "STUDY" else word for word in words]
+    more = ["--no-checks", "--points", "5"] + ["-o", "a.png"] * ("--rows" in words)
+    code, _, err = typed(capsys, "attack", *given, *more)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from plie import __version__
+from plie.cli_attack import attack
 from plie.cli_study import results, study
 from plie.errors import InputError, PlieError, unknown
 from plie.interrupt import INTERRUPTED, loading
@@ -132,6 +133,7 @@ def _plie(
 
 app.command()(study)
 app.command()(results)
+app.command()(attack)
 
 
 def tolerate_encoding() -> None:
@@ -259,7 +261,7 @@ def bench(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     repeats: Annotated[str, typer.Option(metavar="N", help="Turns of each way.")] = "11",
     compiled: Annotated[
-        bool, typer.Option("--compiled", help="Time torch.compile too (seconds for each).")
+        bool, typer.Option("--compiled", help="Time torch.compile of both too (seconds for each).")
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/bench"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,

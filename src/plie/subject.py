@@ -30,12 +30,14 @@ class Subject:
         label: what it is called.
         data: points that it was not trained on, where a study tells which; in its units.
         scale: of the features; None where they are in their own units.
+        attack: the spec of what a study measured it by; empty for none.
     """
 
     model: nn.Module
     label: str
     data: Dataset
     scale: Scale | None = None
+    attack: str = ""
 
 
 def find(
@@ -94,7 +96,7 @@ def _of_study(
     if seed is not None and seed not in group.seeds:
         raise InputError(f"{group.label} has no network of seed {seed}")
     label = f"{group.label}, seed {group.median_seed if seed is None else seed}"
-    return Subject(group.network(seed), label, parts.test, parts.scale)
+    return Subject(group.network(seed), label, parts.test, parts.scale, group.candidate.attack)
 
 
 def _group(study: StudyResult, act: str | None) -> Group:

@@ -53,3 +53,20 @@ def number(option: str, value: Any, kind: Callable[[Any], N], what: str = "") ->
     except (TypeError, ValueError):
         what = what or ("a whole number" if kind is int else "a number")
         raise InputError(f"{option} takes {what}, not '{value}'") from None
+
+
+def ratio(option: str, value: str) -> float:
+    """A number, or one over another.
+
+    Raises:
+        InputError: anything else.
+
+    >>> ratio("--eps", "0.5"), ratio("--eps", "1/4")
+    (0.5, 0.25)
+    """
+    over, slash, under = value.partition("/")
+    what = "a number or a fraction such as 8/255"
+    divisor = number(option, under, float, what) if slash else 1.0
+    if divisor == 0:
+        raise InputError(f"{option} takes {what}, not '{value}'")
+    return number(option, over, float, what) / divisor
