@@ -242,6 +242,34 @@ def test_the_l1_projection_is_the_nearest_point():
         assert ((mine - f) ** 2).sum() == pytest.approx(best.fun, abs=1e-5)
 
 
+def test_a_cubes_diameter():
+    for norm, diameter in {"linf": 2.0, "l2": 6.0, "l1": 18.0}.items():
+        assert NORMS[norm].diameter(2.0, 9) == diameter
+
+
+def test_a_start_is_drawn_by_the_generator_given(mlp, images):
+    x, y = images[1][0][:20], images[1][1][:20]
+    for norm in NORMS:
+        attack = PGD(1.0, 1, 0.01, norm=norm)
+        first, again = (
+            attack.perturb(mlp, x, y, torch.Generator().manual_seed(5)) for _ in range(2)
+        )
+        assert torch.equal(first, again)
+        assert not torch.equal(first, attack.perturb(mlp, x, y))
+
+
+def test_stacked_models_are_attacked_as_each_alone(mlp, images):
+    """Points with leading dimensions; each of them may draw by a generator of its own."""
+    x, y = images[1][0][:20].view(2, 10, 1, 8, 8), images[1][1][:20].view(2, 10)
+    for norm in NORMS:
+        attack = PGD(0.1, 3, norm=norm)
+        generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+        found = attack.perturb(lambda z: mlp(z.flatten(0, 1)).view(2, 10, 10), x, y, generators)
+        for i, seed in enumerate((1, 2)):
+            alone = attack.perturb(mlp, x[i], y[i], torch.Generator().manual_seed(seed))
+            torch.testing.assert_close(found[i], alone)
+
+
 # --- what is raised -----------------------------------------------------------------------------
 
 Z = [[2.0, 1.0, -1.0, 0.5, 0.0], [0.3, 0.1, 0.2, 0.9, -2.0]]
@@ -310,6 +338,12 @@ def test_a_slope_that_is_no_number_moves_nothing():
     for norm in NORMS:
         found = PGD(0.1, 3, norm=norm, random_start=False)(Bad(), x, y)
         assert bool(found.inputs.isfinite().all())
+
+
+def test_a_slope_in_part_moves_the_rest():
+    slope, points = torch.tensor([[math.nan, 3.0, 0.0]]), torch.full((1, 3), 0.5)
+    for norm in NORMS.values():
+        assert norm.step(slope, points, None).tolist() == [[0, 1, 0]]
 
 
 # --- restarts -----------------------------------------------------------------------------------

@@ -1,4 +1,11 @@
+from .base import Attack as Attack
+from .base import Attacked as Attacked
+from .evaluation import evaluate as evaluate
+from .foreign import TorchAttack as TorchAttack
 from .gradient import FGSM as FGSM
 from .gradient import PGD as PGD
-from .base import Attacked as Attacked
+from .robustness import Robustness as Robustness
+from .robustness import Row as Row
+from .spec import attack_of as attack_of
 from .spec import parse as parse
+from .trust import Doubt as Doubt

@@ -62,6 +62,13 @@ class Attack:
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise InputError(f"bounds are a lower and a higher number, not {self.bounds}")
 
+    def _reach(self, d: float = math.inf) -> float:
+        """The radius, as far as it matters to points of d numbers within the bounds."""
+        if self.bounds is None:
+            return self.eps
+        low, high = self.bounds
+        return min(self.eps, NORMS[self.norm].diameter(high - low, d))
+
     def __call__(
         self,
         model: nn.Module,

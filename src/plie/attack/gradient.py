@@ -15,7 +15,7 @@ from plie.attack.base import Attacked as Attacked
 from plie.attack.base import as_logits as as_logits
 from plie.attack.base import check_inputs as check_inputs
 from plie.attack.norms import NORMS
-from plie.attack.objectives import OBJECTIVES
+from plie.attack.objectives import OBJECTIVES, Objective
 from plie.errors import InputError, unknown
 from plie.recipe import is_whole
 
@@ -89,9 +89,7 @@ class Gradient(Attack):
         if self.random_start:
             points = hold(rows + self._drawn(rows, generator))
         for _ in range(self.count):
-            with torch.enable_grad():
-                moved = points.view_as(x).requires_grad_()
-                slope = _slope(objective(logits(moved), y, target), moved)
+            slope = slope_at(logits, points.view_as(x), y, target, objective)
             direction = norm.step(slope.reshape(rows.shape), points, self.bounds)
             points = hold(torch.add(points, direction, alpha=self.length, out=direction))
         return points.view_as(x)
@@ -104,13 +102,6 @@ class Gradient(Attack):
             return draw(rows, reach, generator)
         parts = zip(rows.chunk(len(generator)), generator, strict=True)
         return torch.cat([draw(part, reach, one) for part, one in parts])
-
-    def _reach(self, d: float = math.inf) -> float:
-        """The radius, as far as it matters to points of d numbers within the bounds."""
-        if self.bounds is None:
-            return self.eps
-        low, high = self.bounds
-        return min(self.eps, NORMS[self.norm].diameter(high - low, d))
 
 
 @dataclass(frozen=True)
@@ -202,11 +193,21 @@ class FGSM(Gradient):
         return self._reach() * (1.25 if self.random_start else 1.0)
 
 
-def _slope(raised: Tensor, moved: Tensor) -> Tensor:
-    if raised.requires_grad:
-        (slope,) = torch.autograd.grad(raised.sum(), moved, allow_unused=True)
-        if slope is not None:
-            return slope
+def slope_at(
+    logits: Logits, x: Tensor, y: Tensor, target: Tensor | None, objective: Objective
+) -> Tensor:
+    """The gradient, with respect to the inputs ``x``, of what is raised there.
+
+    Raises:
+        InputError: a model that has none.
+    """
+    with torch.enable_grad():
+        moved = x.detach().requires_grad_()
+        raised = objective(logits(moved), y, target)
+        if raised.requires_grad:
+            (slope,) = torch.autograd.grad(raised.sum(), moved, allow_unused=True)
+            if slope is not None:
+                return slope
     raise InputError(
         "the model's outputs have no gradient (no_grad, detach or a step outside of torch), so an "
         "attack along it finds nothing; take one that needs none, such as 'square'"

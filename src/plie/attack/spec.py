@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
+from plie.attack.foreign import FOREIGN, TorchAttack
 from plie.attack.gradient import FGSM, PGD, Gradient
 from plie.errors import InputError, unknown
 
+if TYPE_CHECKING:
+    from plie.attack.base import Attack
+
 KINDS = ("fgsm", "fgsm-rs", "pgd-10")
+COMMON = ("eps", "norm", "bounds")  # settings of every attack
 
 
 def parse(text: str, **usual: Any) -> Gradient:
@@ -30,15 +36,11 @@ def parse(text: str, **usual: Any) -> Gradient:
     (50, True)
     """
     name, _, rest = text.strip().lower().partition(":")
-    kind, given = _kind(name)
+    kind, given = _kind(name, KINDS)
     known = {field.name for field in fields(kind)}
-    for word in filter(None, rest.split(",")):
-        key, equals, value = (part.strip() for part in word.partition("="))
-        key = key.replace("-", "_")
+    for key, value in _words(rest, text):
         if key not in known:
             raise unknown(f"setting of {name}", key, known)
-        if not equals:
-            raise InputError(f"in '{text}': {key} takes a value, as {key}=…")
         given[key] = _value(key, value, text)
     settings = {**{k: v for k, v in usual.items() if k in known}, **given}
     if "eps" not in settings:
@@ -46,31 +48,88 @@ def parse(text: str, **usual: Any) -> Gradient:
     return kind(**settings)
 
 
-def spec(attack: Gradient) -> str:
-    """The text that `parse` makes it of again.
+def attack_of(given: str | Attack, **usual: Any) -> Attack:
+    """An attack as it is, or that of a spec: those of `parse`, and those of `TorchAttack`.
+
+    Args:
+        given: such as ``"pgd-50"``, ``"autoattack"`` or ``"square:n_queries=500"``.
+        **usual: settings for what a spec leaves open.
+
+    Raises:
+        UnknownNameError, InputError: as `parse` does.
+
+    >>> attack_of("pgd-50", eps=0.1) == parse("pgd-50:eps=0.1")
+    True
+    """
+    if not isinstance(given, str):
+        return given
+    name, _, rest = given.strip().lower().partition(":")
+    if name not in FOREIGN:
+        _kind(name, (*KINDS, *FOREIGN))
+        return parse(given, **usual)
+    words = dict(_words(rest, given))
+    common = {key: _value(key, words.pop(key), given) for key in COMMON if key in words}
+    settings = {key: _literal(value) for key, value in words.items()}
+    return TorchAttack(name=name, settings=settings, **{**usual, **common})
+
+
+def spec(attack: Attack) -> str:
+    """The text that `attack_of` makes it of again.
 
     >>> spec(parse("pgd-50:eps=0.1"))
     'pgd-50:eps=0.1'
     """
+    usual, own = _usual(attack), {}
+    for field in fields(attack):
+        value = getattr(attack, field.name)
+        if field.name == "settings":
+            own.update(value)
+        elif field.name == "eps" or value != usual[field.name]:
+            own[field.name] = value
+    name = attack.name if isinstance(attack, TorchAttack) else _gradient_name(attack)
+    return f"{name}:{','.join(f'{key}={_text(value)}' for key, value in own.items())}"
+
+
+def _usual(attack: Attack) -> dict[str, Any]:
+    """The settings that its name alone means."""
+    if isinstance(attack, TorchAttack):
+        return {**{field.name: field.default for field in fields(attack)}, "name": attack.name}
+    named = parse(_gradient_name(attack), eps=attack.eps)
+    return {field.name: getattr(named, field.name) for field in fields(named)}
+
+
+def _gradient_name(attack: Attack) -> str:
     if isinstance(attack, PGD):
-        name = f"pgd-{attack.steps}"
-    else:
-        name = "fgsm-rs" if attack.random_start else "fgsm"
-    usual = replace(parse(name, eps=attack.eps))
-    changed = {
-        field.name: getattr(attack, field.name)
-        for field in fields(attack)
-        if field.name == "eps" or getattr(attack, field.name) != getattr(usual, field.name)
-    }
-    return f"{name}:{','.join(f'{key}={_text(value)}' for key, value in changed.items())}"
+        return f"pgd-{attack.steps}"
+    return "fgsm-rs" if getattr(attack, "random_start", True) else "fgsm"
 
 
-def _kind(name: str) -> tuple[type[Gradient], dict[str, Any]]:
+def _words(rest: str, text: str) -> Iterator[tuple[str, str]]:
+    """The settings that follow a colon."""
+    for word in filter(None, rest.split(",")):
+        key, equals, value = (part.strip() for part in word.partition("="))
+        key = key.replace("-", "_")
+        if not equals:
+            raise InputError(f"in '{text}': {key} takes a value, as {key}=…")
+        yield key, value
+
+
+def _literal(value: str) -> Any:
+    """A whole number, a number, or the text."""
+    for kind in (int, _number):
+        try:
+            return kind(value)
+        except (ValueError, ZeroDivisionError):
+            continue
+    return value
+
+
+def _kind(name: str, kinds: Sequence[str]) -> tuple[type[Gradient], dict[str, Any]]:
     if name in ("fgsm", "fgsm-rs"):
         return FGSM, {"random_start": name == "fgsm-rs"}
     steps = re.fullmatch(r"pgd-?(\d{1,6})?", name)
     if steps is None:
-        raise unknown("attack", name, KINDS)
+        raise unknown("attack", name, kinds)
     return PGD, {"steps": int(steps[1])} if steps[1] else {}
 
 

@@ -15,6 +15,7 @@ from plie.statistics.interval import Interval as Interval
 from plie.statistics.interval import interval as interval
 from plie.statistics.ranks import Ranks as Ranks
 from plie.statistics.ranks import ranks as ranks
+from plie.statistics.share import wilson as wilson
 from plie.statistics.verdict import Verdict as Verdict
 from plie.statistics.verdict import sentence as sentence
 from plie.statistics.verdict import verdict as verdict
