@@ -9,7 +9,7 @@ from plie.boundary import best_line
 from plie.figures import legend_entries
 from plie.models import MLP, is_linear
 from plie.report import pictures, strips, tables
-from plie.report.entries import DRAWN, LISTED, entries
+from plie.report.entries import DRAWN, LISTED, attacked, entries
 from plie.report.words import headline, number, percent
 from plie.store import write_atomically
 from plie.study.geometry import measure_collapse
@@ -63,7 +63,7 @@ def _render(study: StudyResult, shown: Sequence[Entry], on_data: Sequence[Pictur
         study=study,
         headline=headline(study),
         findings=study.findings(),
-        robust=_robust(study),
+        robust=_robust(study, listed),
         notes=study.notes(),
         geometry=_geometry(study, shown),
         entries=shown,
@@ -111,14 +111,12 @@ def _geometry(study: StudyResult, shown: Sequence[Entry]) -> str:
     return f"A straight line does about as well here: {line}, and {network}."
 
 
-def _robust(study: StudyResult) -> dict[str, Any] | None:
+def _robust(study: StudyResult, listed: Sequence[Entry]) -> dict[str, Any] | None:
     """What the page shows of the accuracies under attack, as it does of the others."""
     if study.robust is None:
         return None
-    shown = entries(study.robust)
-    listed = [entry for i, entry in enumerate(shown) if i < LISTED or entry.baseline]
     return {
-        "scores": strips.score_strips(listed, share=True),
+        "scores": strips.score_strips([attacked(entry) for entry in listed], share=True),
         "best": tables.against_best(study.robust),
     }
 

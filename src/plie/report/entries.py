@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,12 +62,21 @@ class Entry:
 
 
 def entries(found: StudyResult) -> list[Entry]:
-    """Every candidate, by mean test score; the best few and the baselines are drawn."""
+    """Every candidate, by mean test score; the best few and the baselines are drawn.
+
+    Where there is an attack the score is the one under it.
+    """
     made = [Entry(name, group, group.interval()) for name, group in found.named.items()]
-    made.sort(key=lambda entry: -entry.mean)
+    made.sort(key=lambda entry: -(attacked(entry) if found.attack else entry).mean)
     asked = iter(range(DRAWN))
     plain = iter((":", "-."))
     return [_styled(entry, plain if entry.baseline else asked) for entry in made]
+
+
+def attacked(entry: Entry) -> Entry:
+    """The same candidate with its accuracies under attack."""
+    group = entry.group.robust
+    return replace(entry, group=group, interval=group.interval())
 
 
 def _styled(entry: Entry, styles: object) -> Entry:
