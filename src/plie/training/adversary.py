@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from plie.attack.gradient import Gradient, as_logits
+from plie.attack.base import as_logits
 from plie.training.objectives import Objective, divergence
 from plie.training.precision import Precision
 from plie.training.schedules import grown
 
 if TYPE_CHECKING:
+    from plie.attack.gradient import Gradient
     from plie.training.sources import Batch
 
 NEAR = 0.001  # the deviation of TRADES' start

@@ -5,67 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from plie.models import evaluating
 from plie.training import checkpoint as kept
 from plie.training.history import History, Progress
-from plie.training.measures import TINY, hits, losses, scores_of
+from plie.training.measures import TINY, scores_of
 from plie.training.objectives import Objective
 from plie.training.precision import Precision
 from plie.training.processes import Processes
 from plie.training.sources import Batch, Loader, Source, Tensors
+from plie.training.tally import Row, Sums, mean, measure_source, seeded, untouched
 
 if TYPE_CHECKING:
     from plie.recipe import Recipe
     from plie.training.adversary import Adversary
     from plie.training.overfitting import Watch
     from plie.training.schedules import Schedule
-
-
-class Row(NamedTuple):
-    """What one epoch leaves in the history; losses and shares of right answers."""
-
-    loss: float
-    right: float
-    lr: float
-    eps: float | None = None
-    validation_loss: float | None = None
-    validation_right: float | None = None
-    robust: float | None = None
-    single_step: float | None = None
-
-
-@dataclass
-class Sums:
-    """Of an epoch so far: losses and right answers by weight, and the weight."""
-
-    loss: Any = 0.0
-    right: Any = 0.0
-    mass: Any = 0.0
-
-    def add(self, batch: Batch, loss: Tensor, outputs: Tensor) -> None:
-        """Count a batch; on a GPU nobody waits for the figures."""
-        w, part = batch.weight, batch.part
-        share = float(len(batch.y)) if w is None else _number(w.sum())
-        if part is not None:
-            share = part.whole / part.processes
-        self.loss, self.mass = self.loss + _number(loss) * share, self.mass + share
-        if not batch.y.is_floating_point():
-            hit = hits(outputs.detach(), batch.y)
-            self.right += _number(hit.sum() if w is None else (hit * w).sum())
-
-    @property
-    def values(self) -> list[float]:
-        """The three sums."""
-        return [float(self.loss), float(self.right), float(self.mass)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +77,7 @@ class Loop:
         self.plan, self.model = plan, plan.model
         self.device = next((p.device for p in plan.model.parameters()), torch.device("cpu"))
         self.optimizer = plan.recipe.make_optimizer(plan.model.parameters())
-        self.rates = plan.recipe.rates
+        self.rates, self.steps = plan.recipe.rates, plan.source.steps
         self.average = _average(plan.model, plan.ema)
         self.best = Best(plan.recipe.patience)
         self.network = plan.processes.wrapped(plan.model)
@@ -197,7 +158,7 @@ class Loop:
         plan.precision.step(self.optimizer, plan.clip)
         if self.average is not None:
             self.average.update_parameters(self.model)
-        self.sums.add(batch, loss.detach(), outputs[-1])
+        self.sums.add(batch, loss, outputs[-1])
 
     def _close_epoch(self) -> None:
         plan = self.plan
@@ -245,7 +206,7 @@ class Loop:
     @property
     def _position(self) -> float:
         """In the training, in epochs."""
-        return self.epoch + (self.step / self.plan.source.steps if self.plan.source.steps else 0)
+        return self.epoch + (self.step / self.steps if self.steps else 0)
 
     def _rate(self, position: float) -> float:
         recipe = self.plan.recipe
@@ -403,52 +364,6 @@ class Best:
         return epoch - self.epoch >= self.patience
 
 
-def mean(each: Tensor, batch: Batch) -> Tensor:
-    """The mean loss of a batch; of one process's part, what makes the processes' mean that."""
-    w, part = batch.weight, batch.part
-    if part is not None:
-        return (each if w is None else each * w).sum() * (part.processes / part.whole)
-    return each.mean() if w is None else (each * w).sum() / w.sum().clamp_min(TINY)
-
-
-def measure_source(model: nn.Module, source: Source, processes: Processes) -> tuple[float, float]:
-    """Mean loss and share of right answers over all batches, in evaluation mode."""
-    sums = Sums()
-    means: list[Tensor] = []
-    with evaluating(model):
-        for batch in source.epoch():
-            outputs = model(batch.x)
-            means.append(mean(losses(outputs, batch.y), batch))
-            sums.add(batch, means[-1], outputs)
-    loss, right, mass = processes.total(sums.values)
-    if len(means) == 1 and processes.count == 1:  # to the last bit
-        return means[0].item(), right / mass
-    return loss / max(mass, TINY), right / max(mass, TINY)
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's random state begins with the seed, and is afterwards as it was."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def untouched(source: Source, seed: int, device: torch.device) -> Iterator[None]:
-    """Around a look at batches, which draws the same each time and leaves nothing behind."""
-    if not isinstance(source, Loader):  # tensors draw nothing where they are looked at
-        yield
-        return
-    states = [(generator, generator.get_state()) for generator in source.generators]
-    with seeded(seed, device):
-        try:
-            yield
-        finally:
-            for generator, state in states:
-                generator.set_state(state)
-
-
 def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
     """Weights that follow the trained ones, statistics of batches with them."""
     if decay is None:
@@ -463,11 +378,6 @@ def _copy_floating(state: dict[str, Tensor], model: nn.Module) -> None:
         for name, own in model.state_dict().items():
             if own.is_floating_point():
                 own.copy_(state[name])
-
-
-def _number(value: Tensor) -> Any:
-    """A number; on a GPU a float64 tensor, which nobody waits for."""
-    return value.item() if value.device.type == "cpu" else value.detach().double()
 
 
 def _targets(source: Source | None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from plie.attack.gradient import as_logits
+from plie.attack.base import as_logits
 from plie.errors import InputError
 from plie.training.measures import losses
 

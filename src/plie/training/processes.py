@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,12 +69,11 @@ class Processes:
         first = next(model.parameters(), None)
         return torch.device("cpu") if first is None else first.device
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
+    def wrapped(self, model: nn.Module) -> Callable[..., tuple[Tensor, ...]]:
         """What returns the outputs of several inputs, and brings the gradients together."""
-        shown = Shown(model)
         if self.count == 1:
-            return shown
-        prepared: nn.Module = self.accelerator.prepare_model(shown)
+            return lambda *inputs: tuple(map(model, inputs))
+        prepared: Callable[..., tuple[Tensor, ...]] = self.accelerator.prepare_model(Shown(model))
         return prepared
 
     def total(self, values: list[float]) -> list[float]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from plie.attack.gradient import Gradient, check_inputs
+from plie.attack.base import check_inputs
+from plie.attack.gradient import Gradient
 from plie.attack.spec import parse
 from plie.errors import InputError
 from plie.recipe import Recipe
@@ -18,12 +19,13 @@ from plie.seeds import check_seed, generator_of
 from plie.training.adversary import Adversary
 from plie.training.checkpoint import Checkpoints, described, description_of
 from plie.training.checks import check_batches, check_points, check_validation
-from plie.training.loop import Loop, Plan, untouched
+from plie.training.loop import Loop, Plan
 from plie.training.objectives import Objective
 from plie.training.overfitting import HELD, Watch, usual_check
 from plie.training.precision import Precision
 from plie.training.processes import Processes, processes_of
 from plie.training.sources import Data, Loader, Source, Tensors, points_of, source_of
+from plie.training.tally import untouched
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
