@@ -243,7 +243,8 @@ def test_studies_that_cannot_be_are_refused(settings, message, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-def test_a_cnn_is_studied_from_the_command_line(tmp_path, capsys):
+def test_a_cnn_is_studied_from_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     words = "digits --model cnn --hidden 4,16 --act silu --adversary fgsm-rs:eps=0.1"
     more = f"--attack {ATTACK} --seeds 2 --epochs 2 --lr 0.01 --no-baselines -o {tmp_path}"
     code, text, _ = typed(capsys, "study", *words.split(), *more.split())
