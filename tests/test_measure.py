@@ -43,6 +43,20 @@ def test_every_way_is_timed_relative_to_the_limit(dtype):
             assert t.ratio == 1
 
 
+def test_compiled_ways(monkeypatch):
+    """Without waiting for a compiler."""
+    asked = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: asked.append("reset"))
+    monkeypatch.setattr(torch, "compile", lambda f: asked.append("compile") or f)
+    found = timed("silu", "serf", compiled=True)
+    ways = [t.way for t in found if t.name == "silu" and t.direction == "forward"]
+    assert ways == [*FORWARD, "plie compiled", "torch compiled"]
+    assert [t.way for t in found if t.name == "serf"][-2:] == ["plie compiled", "formula compiled"]
+    assert asked == ["reset", "compile", "compile"] * 4
+    figure = measured.timing_figure(found)
+    assert "plie compiled" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_bytes_kept_for_the_backward_pass():
     found = {
         (t.way, t.dtype): t.saved for t in timed("silu", "mish", dtypes=["float32", "bfloat16"])

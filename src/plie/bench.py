@@ -38,7 +38,7 @@ class Timing:
     Attributes:
         name, dtype, elements, direction: what was computed.
         way: "copy", "multiply" (the limits), "plie out", "plie", "torch" or "formula" (eager),
-            "compiled" (torch.compile of the same).
+            and of the last three with " compiled" added, the same by torch.compile.
         seconds: the median; ``low`` and ``high`` are the quartiles.
         ratio: to the limit of the same run.
         saved: bytes kept for the backward pass.
@@ -125,7 +125,9 @@ def _ways(
     other, whose = peer(activation)
     functions: dict[str, Callable[[Tensor], Tensor]] = {"plie": activation, whose: other}
     if compiled:
-        functions["compiled"] = torch.compile(other)
+        # Anew for each function: past the eighth torch would give up without a word.
+        torch.compiler.reset()
+        functions |= {f"{name} compiled": torch.compile(f) for name, f in functions.items()}
     if direction == "forward":
         ways: dict[str, Callable[[], Any]] = {
             "copy": lambda: out.copy_(x),

@@ -100,11 +100,13 @@ def timing_figure(timings: Sequence[Timing]) -> Figure:
 
     panels = list(dict.fromkeys((t.dtype, t.direction) for t in timings))
     ways = list(dict.fromkeys(t.way for t in timings if t.way not in _LIMITS))
+    looks = _looks(ways)
     figure = Figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
     for axes, (dtype, direction) in zip(
         np.ravel(figure.subplots(1, len(panels), squeeze=False)), panels, strict=True
     ):
-        for way, colour, marker in zip(ways, COLOURS, MARKERS, strict=False):
+        for way in ways:
+            colour, marker, dashes = looks[way]
             chosen = [
                 t for t in timings if (t.dtype, t.direction, t.way) == (dtype, direction, way)
             ]
@@ -119,6 +121,7 @@ def timing_figure(timings: Sequence[Timing]) -> Figure:
                 yerr=[middle - low, high - middle],
                 color=colour,
                 marker=marker,
+                linestyle=dashes,
                 capsize=3,
                 label=way,
             )
@@ -132,6 +135,20 @@ def timing_figure(timings: Sequence[Timing]) -> Figure:
         )
     _legend(figure)
     return figure
+
+
+def _looks(ways: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Colour, marker and line of each way; what is compiled has those of the same eagerly, dashed.
+
+    >>> _looks(["plie", "plie compiled"])["plie compiled"] == (COLOURS[0], MARKERS[0], "--")
+    True
+    """
+    eager = list(dict.fromkeys(way.removesuffix(" compiled") for way in ways))
+    styles = dict(zip(eager, zip(COLOURS, MARKERS, strict=False), strict=False))
+    return {
+        way: (*styles[way.removesuffix(" compiled")], "--" if way.endswith(" compiled") else "-")
+        for way in ways
+    }
 
 
 def accuracy_figure(found: Sequence[Accuracy]) -> Figure:
