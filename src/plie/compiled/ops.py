@@ -155,14 +155,17 @@ _is_tracing = torch.compiler.is_dynamo_compiling
 
 def call(x: Tensor, spec: str, variables: str) -> Tensor:
     """The function of a formula's spec: the shortest way where there is one."""
-    if not _is_tracing():
-        y = cpu.few(x, spec, variables)
-        if y is None:
-            if cpu.differentiable(x, spec, variables):
-                return _apply_plain(x, spec, variables)
-            y = cpu.quick(x, spec, variables)
-        if y is not None:
-            return y
+    if _is_tracing():
+        # Whatever is looked up on the way, the graph looks up again at each call.
+        require_float(x)
+        return _operator(x, [], spec, variables, BUILD)  # type: ignore[no-any-return]
+    y = cpu.few(x, spec, variables)
+    if y is None:
+        if cpu.differentiable(x, spec, variables):
+            return _apply_plain(x, spec, variables)
+        y = cpu.quick(x, spec, variables)
+    if y is not None:
+        return y
     require_float(x)
     return apply(x, (), spec, variables)
 
