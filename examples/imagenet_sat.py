@@ -108,6 +108,7 @@ def recipe(epochs: int, batch: int) -> dict:
         "epochs": epochs,
         "lr": rate,
         "momentum": 0.9,
+        "nesterov": True,
         "weight_decay": 1e-4,
         "schedule": Milestones(milestones, warmup=rise, start=min(1.0, 0.1 / rate)),
         "loss": CrossEntropy(smoothing=0.1),
@@ -149,7 +150,7 @@ def run(given: argparse.Namespace, folder: Path) -> History:
         checkpoint_seconds=None if given.checkpoint is None else 600,
         **recipe(given.epochs, given.batch_size),
     )
-    attack = PGD(eps, steps=given.pgd_steps, step_size=eps / 4)  # 1/255, as in the paper
+    attack = PGD(eps, steps=given.pgd_steps, step_size=eps / 4)
     model.eval()
     share = robust_accuracy(model, validation, attack)
     clean = history.validation_score[-1]
