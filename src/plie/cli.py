@@ -249,7 +249,8 @@ def bench(
     activations: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names or specs, all elementwise ones by default; or study: networks per second."
+            help="Names or specs, all elementwise ones by default; or study: networks per second, "
+            "or attack: steps of PGD per second."
         ),
     ] = None,
     size: Annotated[
@@ -270,6 +271,9 @@ def bench(
     turns = number("--repeats", repeats, int)
     if activations == ["study"]:
         _bench_study(turns, out)
+        return
+    if activations == ["attack"]:
+        _bench_attack(turns, out, device)
         return
     with loading():
         from plie import bench as timing
@@ -304,6 +308,23 @@ def _bench_study(repeats: int, out: Path) -> None:
     turns = _gathered(throughput.measure(repeats), total, lambda _: True)
     wide_console().print(throughput.table(turns))
     for file in measured.save(turns, throughput.figure(turns), out, "study"):
+        print(file)
+
+
+def _bench_attack(repeats: int, out: Path, device: str) -> None:
+    """Count steps of PGD per second: Plié, and those of torchattacks, Foolbox and ART there are."""
+    with loading():
+        from plie import attack_speed, measured, throughput
+        from plie.store import check_folder
+
+    check_folder(out)
+    total = repeats * len(attack_speed.ways()) * attack_speed.TASKS
+    turns = _gathered(attack_speed.measure(repeats, device), total, lambda _: True)
+    unit = attack_speed.UNIT
+    wide_console().print(throughput.table(turns, unit, attack_speed.PLIE, digits=2))
+    if absent := attack_speed.missing():
+        print(f"not installed: {', '.join(absent)}")
+    for file in measured.save(turns, throughput.figure(turns, unit), out, "attack"):
         print(file)
 
 

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LOOP = "torch loop"
+UNIT = "networks per second"
 Trainer = Callable[[int], object]
 
 
@@ -165,6 +166,35 @@ class Turn:
     networks: int
     seconds: float
 
+    @property
+    def amount(self) -> int:
+        """What is counted by the second."""
+        return self.networks
+
+
+class Timed(Protocol):
+    """A turn of any kind."""
+
+    @property
+    def name(self) -> str:
+        """The task."""
+        ...
+
+    @property
+    def way(self) -> str:
+        """Who did it."""
+        ...
+
+    @property
+    def amount(self) -> int:
+        """What was done."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """It took."""
+        ...
+
 
 def measure(repeats: int = 11) -> Iterator[Turn]:
     """Let every way train in turns, after one turn each to compile and to fill caches.
@@ -184,7 +214,7 @@ def measure(repeats: int = 11) -> Iterator[Turn]:
 
 @dataclass(frozen=True)
 class Rate:
-    """Networks per second of one way at one task: the median over its turns, and their range."""
+    """Amount per second of one way at one task: the median over its turns, and their range."""
 
     name: str
     way: str
@@ -193,7 +223,7 @@ class Rate:
     highest: float
 
 
-def rates(turns: Sequence[Turn]) -> list[Rate]:
+def rates(turns: Sequence[Timed]) -> list[Rate]:
     """What the turns come to.
 
     >>> rates([Turn("xor", "plie", 10, seconds) for seconds in (1.0, 2.0, 5.0)])
@@ -201,21 +231,21 @@ def rates(turns: Sequence[Turn]) -> list[Rate]:
     """
     found: dict[tuple[str, str], list[float]] = {}
     for turn in turns:
-        found.setdefault((turn.name, turn.way), []).append(turn.networks / turn.seconds)
+        found.setdefault((turn.name, turn.way), []).append(turn.amount / turn.seconds)
     return [Rate(*key, statistics.median(r), min(r), max(r)) for key, r in found.items()]
 
 
-def table(turns: Sequence[Turn]) -> Table:
-    """Networks per second, and how many times as many as the torch loop."""
+def table(turns: Sequence[Timed], unit: str = UNIT, base: str = LOOP, digits: int = 1) -> Table:
+    """Amounts per second, and how many times as many as those of the way ``base``."""
     from rich.table import Table
 
     found = rates(turns)
-    loop = {rate.name: rate.median for rate in found if rate.way == LOOP}
+    bases = {rate.name: rate.median for rate in found if rate.way == base}
     made = Table("task", "way")
-    for title in ("networks per second", "range", "times the torch loop"):
+    for title in (unit, "range", f"times the {base}"):
         made.add_column(title, justify="right")
     for rate in found:
-        times = f"{rate.median / loop[rate.name]:.1f}" if rate.name in loop else ""
+        times = f"{rate.median / bases[rate.name]:.{digits}f}" if rate.name in bases else ""
         span = f"{_digits(rate.lowest)} to {_digits(rate.highest)}"
         made.add_row(rate.name, rate.way, _digits(rate.median), span, times)
     return made
@@ -225,13 +255,15 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def figure(turns: Sequence[Turn]) -> Figure:
+def figure(turns: Sequence[Timed], unit: str = UNIT) -> Figure:
     """The same as dots with their ranges, on a logarithmic scale."""
     from matplotlib.figure import Figure
 
     found = rates(turns)
     names = list(dict.fromkeys(rate.name for rate in found))
-    drawn = Figure(figsize=(9, 0.9 + 0.35 * len(ways())), layout="constrained")
+    most = len({rate.way for rate in found})
+    width = 4.5 * max(2, len(names))
+    drawn = Figure(figsize=(width, 0.9 + 0.35 * most), layout="constrained")
     for axes, name in zip(np.atleast_1d(drawn.subplots(1, len(names))), names, strict=True):
         mine = sorted((r for r in found if r.name == name), key=lambda rate: rate.median)
         for row, rate in enumerate(mine):
@@ -247,5 +279,5 @@ def figure(turns: Sequence[Turn]) -> Figure:
         axes.margins(x=0.15)
         axes.set_xscale("log")
         axes.set_title(name)
-        axes.set_xlabel("networks per second")
+        axes.set_xlabel(unit)
     return drawn
