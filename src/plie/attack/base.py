@@ -127,8 +127,9 @@ class Attack:
             left = ~_is_done(predicted, y, target)
             if not bool(left.any()):
                 break
-            tried = attempt(x[left], y[left], None if target is None else target[left])
-            found[left], predicted[left] = tried, logits_at(model, tried, y[left]).argmax(dim=1)
+            rows = slice(None) if bool(left.all()) else left  # of all a view, not a copy
+            tried = attempt(x[rows], y[rows], None if target is None else target[rows])
+            found[rows], predicted[rows] = tried, logits_at(model, tried, y[rows]).argmax(dim=1)
         return found, predicted
 
     def _attempts(
