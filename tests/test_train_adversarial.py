@@ -251,17 +251,22 @@ class Noted(nn.Module):
         return self.linear(x)
 
 
-def test_the_radius_grows_with_every_update():
+@pytest.mark.parametrize(
+    ("attack", "full"),
+    [(FGSM(0.2, step_size=0.5), 0.2), (FGSM(0.2, step_size=0.1, random_start=False), 0.1)],
+    ids=["the radius", "the step"],
+)
+def test_the_radius_grows_with_every_update_and_the_step_with_it(attack, full):
     x, y = points(48)
     x = 0.3 + 0.4 * x  # so that no bound cuts
     model = Noted()
-    how = {"epochs": 4, "lr": 0.1, "adversary": FGSM(0.2, step_size=0.5), "eps_warmup": 2}
+    how = {"epochs": 4, "lr": 0.1, "adversary": attack, "eps_warmup": 2}
     history = train(model, [(x[:24], y[:24]), (x[24:], y[24:])], check=False, **how)
     found = [
         (shown - clean).abs().max().item()
         for shown, clean in zip(model.shown, [x[:24], x[24:]] * 4, strict=True)
     ]
-    assert found == pytest.approx([0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2, 0.2], abs=1e-6)
+    assert found == pytest.approx([full * t for t in (0, 0.25, 0.5, 0.75, 1, 1, 1, 1)], abs=1e-6)
     assert history.eps == pytest.approx((0, 0.1, 0.2, 0.2))
 
 
@@ -391,7 +396,7 @@ def test_small_slopes_are_not_lost_in_float16():
     model = Noted()
     with torch.no_grad():
         model.linear.weight.zero_()
-        model.linear.weight[0] = 1e-3
+        model.linear.weight[0] = 1e-4
         model.linear.bias.copy_(torch.tensor([11.0, 0.0, 0.0]))
     attack = FGSM(0.1, random_start=False)
     train(model, [(x, y)], adversary=attack, epochs=1, precision="float16", check=False)
@@ -456,6 +461,15 @@ def test_a_random_start_overfits_to_nothing():
     history = robustly(FGSM(0.2))  # a warning would be an error
     assert history.overfitted is None
     assert history.robust[-1] > 0.2
+
+
+@pytest.mark.parametrize(("warmup", "epoch"), [(0, 0), (2, 1)])
+def test_it_is_not_told_before_the_radius_is_whole(warmup, epoch, monkeypatch):
+    """A network that has only met small radii does not withstand the whole one."""
+    monkeypatch.setattr("plie.training.overfitting.Watch.look", lambda *_: (0.1, 0.9))
+    with pytest.warns(CatastrophicOverfittingWarning, match=f"after epoch {epoch + 1}: .* 90%"):
+        history = train(network(), points(), adversary=FGSM(0.1), epochs=3, eps_warmup=warmup)
+    assert history.overfitted == epoch
 
 
 def test_the_check_is_measured_where_it_is_asked_for():

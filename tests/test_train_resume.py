@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import plie
 from plie.attack import FGSM, PGD
 from plie.errors import InputError
-from plie.training import MART, TRADES, Cyclic, train
+from plie.training import MART, TRADES, CatastrophicOverfittingWarning, Cyclic, train
 
 COLUMNS = ("loss", "score", "lr", "eps", "robust", "single_step", "overfitted", "best")
 
@@ -45,6 +45,12 @@ class Jittered(Dataset):
         return (x[i] + 0.01 * torch.rand(6)).clamp(0, 1), y[i]
 
 
+def wrong_points():
+    """The better the network knows the others, the worse it is on these."""
+    x, y = points()
+    return x, (y + 1) % 3
+
+
 def own_order():
     return DataLoader(
         TensorDataset(*points()), 16, shuffle=True, generator=torch.Generator().manual_seed(2)
@@ -62,8 +68,17 @@ RUNS = {
         {"batch_size": 16, "adversary": PGD(0.1, steps=2), "loss": TRADES(), "schedule": Cyclic()},
     ),
     "mart": (points, {"batch_size": 16, "adversary": PGD(0.1, steps=2), "loss": MART()}),
-    "float16": (points, {"batch_size": 16, "precision": "float16", "adversary": FGSM(0.1)}),
-    "patience": (points, {"batch_size": 16, "patience": 1, "lr": 3.0, "validation": points(31)}),
+    "float16": (
+        points,  # the gradients of such a loss overflow until the scale has fallen
+        {
+            "batch_size": 16,
+            "precision": "float16",
+            "clip": 1.0,
+            "adversary": PGD(0.1, steps=2),
+            "loss": TRADES(1e5),
+        },
+    ),
+    "patience": (points, {"batch_size": 16, "patience": 2, "validation": wrong_points()}),
     "loader": (lambda: DataLoader(Jittered(), 16, shuffle=True), {"adversary": FGSM(0.1)}),
     "its own order": (own_order, {"adversary": FGSM(0.1), "validation": own_order()}),
 }
@@ -99,6 +114,20 @@ def test_stopped_anywhere_ends_as_if_not_stopped(name, tmp_path):
         assert found == expected
         for key, value in weights.items():
             assert torch.equal(mine[key], value), key
+
+
+def test_the_best_weights_are_those_before_the_stop():
+    (*_, best), _ = run("patience")
+    assert best == 0
+
+
+def test_overfitting_is_told_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("plie.training.overfitting.Watch.look", lambda *_: (0.0, 0.9))
+    path = tmp_path / "run.safetensors"
+    with pytest.warns(CatastrophicOverfittingWarning), pytest.raises(KeyboardInterrupt):
+        run("fgsm", path, stop=11)
+    (*_, overfitted, _), _ = run("fgsm", path)  # a second warning would be an error
+    assert overfitted == 1
 
 
 def test_checkpoints_change_nothing(tmp_path):
