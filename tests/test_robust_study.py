@@ -56,19 +56,6 @@ def by_hand(model, x, y, seed, epochs, lr, eps):
 
 
 @pytest.mark.parametrize("make", [lambda: plie.MLP(64, [16], 10, "silu"), small_cnn])
-def test_stacked_training_is_the_loop_written_by_hand(digits, make):
-    x, y = digits
-    many = Networks.made([3, 4], make)
-    alone = many[1]
-    many.fit(x, y, epochs=2, batch_size=100, lr=0.5, seeds=[3, 4], adversary=FGSM(0.1))
-    by_hand(alone, x, y, 4, 2, 0.5, 0.1)
-    mine = many[1]
-    for one, other in zip(mine.parameters(), alone.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=2e-5)
-    assert not torch.allclose(alone.state_dict()["layers.0.weight"], many[0].layers[0].weight)
-
-
-@pytest.mark.parametrize("make", [lambda: plie.MLP(64, [16], 10, "silu"), small_cnn])
 def test_a_network_depends_neither_on_its_neighbours_nor_on_threads(digits, make):
     x, y = digits
     threads = torch.get_num_threads()
@@ -106,6 +93,28 @@ def test_normalised_networks_are_attacked_as_they_are_in_evaluation(digits):
     assert not history[0].diverged
     # 2 epochs of 8 batches: what the attack saw is not counted
     assert many.buffers["layers.1.num_batches_tracked"].tolist() == [16, 16]
+
+
+@pytest.mark.parametrize("way", ["stacked", "loop"])
+@pytest.mark.parametrize("make", [lambda: plie.MLP(64, [16], 10, "silu"), small_cnn])
+def test_every_way_trains_against_the_adversary(digits, make, way):
+    x, y = digits
+    many = Networks.made([3, 4], make)
+    alone = many[1]
+    many.fit(x, y, epochs=2, batch_size=100, lr=0.5, seeds=[3, 4], adversary=FGSM(0.1), way=way)
+    by_hand(alone, x, y, 4, 2, 0.5, 0.1)
+    for one, other in zip(many[1].parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-5)
+
+
+def test_networks_that_draw_are_attacked_too(digits):
+    x, y = digits
+    found = []
+    for adversary in (None, FGSM(0.2)):
+        many = Networks.seeded([0], 64, [16], 10, "silu", dropout=0.2)
+        many.fit(x, y, epochs=20, batch_size=32, optimizer="adam", lr=3e-3, adversary=adversary)
+        found += robust_shares(many, PGD(0.2), x, y, [0], 26)
+    assert found[1] > found[0] + 0.2
 
 
 @pytest.mark.parametrize(

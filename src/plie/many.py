@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from plie import engine, stacked
 from plie.attack.base import as_logits, check_inputs
-from plie.attack.gradient import Gradient
 from plie.errors import InputError, unknown
 from plie.models import MLP, evaluating
 from plie.probe import Probe, probe
@@ -35,6 +34,9 @@ from plie.training import (
     check_validation,
     fit,
 )
+
+if TYPE_CHECKING:
+    from plie.attack.gradient import Gradient
 
 MOST_POINTS = 256  # that a probe looks at
 WAYS = ("auto", "native", "stacked", "loop")
@@ -387,6 +389,7 @@ def _alone(job: Job, i: int, seed: int, lr: float) -> History:
         seed=seed,
         weight=job.weight,
         validation=job.validation,
+        adversary=job.adversary,
         progress=look,
     )
     with torch.no_grad():

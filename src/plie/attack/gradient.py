@@ -70,6 +70,8 @@ class Gradient(Attack):
         y: Tensor,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         target: Tensor | None = None,
+        *,
+        start: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """The last step's inputs, from one start: what training takes; nothing is looked at.
 
@@ -81,22 +83,26 @@ class Gradient(Attack):
             generator: of the random start, on the device of ``x``; torch's own when None; one for
                 each of stacked models, so that what one draws depends on no other.
             target: classes ``(*,)`` to reach.
+            start: what makes the first perturbations of flat points ``(n, d)``, in place of `draw`.
         """
         norm, objective = NORMS[self.norm], OBJECTIVES[self.loss]
         rows = x.detach().flatten(0, y.ndim - 1).flatten(1)
         hold = norm.ball(rows, self.eps, self.bounds)
         points = rows
-        if self.random_start:
-            points = hold(rows + self._drawn(rows, generator))
+        if start is not None:
+            points = hold(rows + start(rows))
+        elif self.random_start:
+            points = hold(rows + self.draw(rows, generator))
         for _ in range(self.count):
             slope = slope_at(logits, points.view_as(x), y, target, objective)
             direction = norm.step(slope.reshape(rows.shape), points, self.bounds)
             points = hold(torch.add(points, direction, alpha=self.length, out=direction))
         return points.view_as(x)
 
-    def _drawn(
-        self, rows: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None
+    def draw(
+        self, rows: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None = None
     ) -> Tensor:
+        """Random perturbations of flat points ``(n, d)``, uniform in the ball; see `perturb`."""
         draw, reach = NORMS[self.norm].draw, self._reach(rows.shape[1])
         if not isinstance(generator, Sequence):
             return draw(rows, reach, generator)

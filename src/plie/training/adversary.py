@@ -69,10 +69,12 @@ class Adversary:
     def _found(self, batch: Batch, attack: Gradient) -> Tensor:
         if self.objective.divergence:
             return self._diverging(batch, attack)
-        if batch.part is not None and attack.random_start:
-            started = _from(attack, lambda rows: attack._drawn(rows, self.generator), batch)
-            return started.perturb(self._logits, batch.x, batch.y)
-        return attack.perturb(self._logits, batch.x, batch.y, self.generator)
+
+        def start(rows: Tensor) -> Tensor:
+            return attack.draw(rows, self.generator)
+
+        drawn = _of_whole(start, batch) if attack.random_start else None
+        return attack.perturb(self._logits, batch.x, batch.y, start=drawn)
 
     def _diverging(self, batch: Batch, attack: Gradient) -> Tensor:
         """What raises the divergence; to the attack it is the margin between two classes."""
@@ -86,8 +88,10 @@ class Adversary:
         def near(rows: Tensor) -> Tensor:
             return torch.empty_like(rows).normal_(0, NEAR, generator=self.generator)
 
-        started = _from(replace(attack, loss="margin"), near, batch)
-        return started.perturb(margins, batch.x, torch.zeros_like(batch.y))
+        # the usual step follows from the radius and the start
+        raising = replace(attack, loss="margin", step_size=attack.length)
+        none = torch.zeros_like(batch.y)
+        return raising.perturb(margins, batch.x, none, start=_of_whole(near, batch))
 
     def _logits(self, x: Tensor) -> Tensor:
         with self.precision.cast():
@@ -108,22 +112,20 @@ class Adversary:
                 module.training = mode
 
 
-def _from(attack: Gradient, draw: Callable[[Tensor], Tensor], batch: Batch) -> Gradient:
-    """The attack from starts that are drawn for the whole batch, of which each process has a part.
+def _of_whole(draw: Callable[[Tensor], Tensor], batch: Batch) -> Callable[[Tensor], Tensor]:
+    """The same for the whole batch, of which each process has a part.
 
-    What it starts from depends then on no number of processes.
+    What an attack starts from depends then on no number of processes.
     """
     part = batch.part
+    if part is None:
+        return draw
 
-    def drawn(rows: Tensor, _: object) -> Tensor:
-        if part is None:
-            return draw(rows)
+    def drawn(rows: Tensor) -> Tensor:
         first = max(part.before, 0)
         return draw(rows.new_empty(part.whole, rows.shape[1]))[first : first + len(rows)]
 
-    started = _stepping(attack, attack.length, random_start=True)
-    object.__setattr__(started, "_drawn", drawn)
-    return started
+    return drawn
 
 
 def _stepping(attack: Gradient, size: float, **changes: Any) -> Gradient:

@@ -45,6 +45,7 @@ def fit(
     seed: int = 0,
     weight: Tensor | None = None,
     validation: Points | None = None,
+    adversary: Gradient | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> History:
@@ -61,6 +62,7 @@ def fit(
             as it was.
         weight: of each point in its batch's mean loss, ``(n,)``.
         validation: features and classes or targets, measured after each epoch.
+        adversary: an attack that moves each batch's points first, as `train` has it.
         progress: called after each epoch with its number, from 1, and its loss.
         **settings: fields of the recipe, which go before its own: ``epochs=3``.
 
@@ -82,7 +84,11 @@ def fit(
     check_batches(model, len(y), recipe.batch_size)
     source = Tensors(x, y, recipe.batch_size, weight)
     held = None if validation is None else Tensors(*validation, shuffled=False)
-    return Loop(Plan(model, source, recipe, seed, validation=held, progress=progress)).run()
+    if adversary is not None:
+        check_inputs(x, y, None, adversary.bounds)
+    moved = _adversary(model, adversary, Objective(), seed, x.device, 0.0, Precision())
+    plan = Plan(model, source, recipe, seed, validation=held, adversary=moved, progress=progress)
+    return Loop(plan).run()
 
 
 def train(
