@@ -75,7 +75,7 @@ RUNS = {
             "precision": "float16",
             "clip": 1.0,
             "adversary": PGD(0.1, steps=2),
-            "loss": TRADES(1e5),
+            "loss": TRADES(100.0),
         },
     ),
     "patience": (points, {"batch_size": 16, "patience": 2, "validation": wrong_points()}),
