@@ -500,6 +500,8 @@ def test_it_is_the_librarys_attack_in_other_bounds(honest, points, bounds):
     assert bool((mine.norms <= EPS * (high - low) * (1 + 1e-5)).all())
     flat = attack(Unit(honest), given.flatten(1), y, seed=5)
     assert int((flat.succeeded != mine.succeeded).sum()) <= 1
+    other = attack(Unit(honest), given, y, seed=6)
+    assert not torch.equal(other.inputs, mine.inputs)
 
 
 @pytest.mark.parametrize(
@@ -565,6 +567,8 @@ def test_the_ensemble_fits_any_number_of_classes(monkeypatch, classes):
     kinds = {1: ["APGD", "FAB", "Square"], 3: ["APGD", "APGD", "FAB", "Square"]}
     expected = kinds.get(max(classes, 1), ["APGD", "APGDT", "FAB", "Square"])
     assert [part.kind for part in used] == (kinds[1] if classes == 2 else expected)
+    losses = [part.settings["loss"] for part in used if part.kind == "APGD"]
+    assert losses == (["ce", "dlr"] if classes == 3 else ["ce"])
     assert found.accuracy > 0.2
     assert evaluate(model, (x, y), 0.01, ["autoattack"], checks=False).worst.mean == found.accuracy
 
@@ -623,7 +627,26 @@ def test_what_others_cannot_do_is_told(honest, points):
         TorchAttack(0.1, "square", settings={"queries": 3})(honest, x, y)
     with pytest.raises(InputError, match="apgd-t needs 4 classes, not 2"):
         TorchAttack(0.1, "apgd-t")(plie.MLP(64, [8], 2), x, y.clamp_max(1))
-    assert TorchAttack(0.0)(honest, x, y).norms.max() == 0
+
+
+def test_nothing_is_run_within_a_radius_of_0(honest, points, monkeypatch):
+    from plie.attack import foreign
+
+    monkeypatch.setattr(foreign, "_make", None)
+    assert TorchAttack(0.0)(honest, *points).norms.max() == 0
+
+
+@pytest.mark.parametrize("shape", [(4,), (64,), (3, 5), (2, 6, 6), (1, 1, 1)])
+def test_points_come_back_from_being_images(shape):
+    from plie.attack.foreign import _Unit
+
+    torch.manual_seed(0)
+    x = 255 * torch.rand(7, *shape)
+    shown = _Unit(nn.Flatten(), x, 0.0, 255.0)
+    images = shown.images(x)
+    assert images.ndim == 4
+    assert 0 <= images.min() <= images.max() <= 1
+    torch.testing.assert_close(shown.restored(images), x)
 
 
 def test_without_the_extra_it_is_named(monkeypatch):
