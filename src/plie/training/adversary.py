@@ -89,7 +89,7 @@ class Adversary:
             return torch.empty_like(rows).normal_(0, NEAR, generator=self.generator)
 
         # the usual step follows from the radius and the start
-        raising = replace(attack, loss="margin", step_size=attack.length)
+        raising = _stepping(attack, attack.length, loss="margin")
         none = torch.zeros_like(batch.y)
         return raising.perturb(margins, batch.x, none, start=_of_whole(near, batch))
 
