@@ -71,10 +71,8 @@ def accuracy_at(model, x, y):
 def foolbox_accuracy(attack, model, x, y, eps):
     import foolbox
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tensors are wrapped in ways that torch calls old
-        wrapped = foolbox.PyTorchModel(model, bounds=(0, 1))
-        _, found, _ = attack(wrapped, x, y, epsilons=eps)
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1))
+    _, found, _ = attack(wrapped, x, y, epsilons=eps)
     return accuracy_at(model, found, y)
 
 

@@ -8,8 +8,8 @@ from plie import attack_speed, throughput
 from plie.attack_speed import EPS, STEPS, Turn
 from plie.errors import InputError, UnknownNameError
 
-# Others' imports, of what is going away elsewhere.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+# Foolbox imports by a name that SciPy has moved.
+pytestmark = pytest.mark.filterwarnings("ignore:Please import `gaussian_filter`:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")

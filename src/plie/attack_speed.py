@@ -175,7 +175,8 @@ def measure(repeats: int = 11, device: str = "cpu") -> Iterator[Turn]:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no GPU here: time the CPU with device 'cpu'")
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")  # others' imports and calls of what is going away
+        # Foolbox imports by a name that SciPy has moved
+        warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
         made = [(task, way, make(task)) for task in tasks(device) for way, make in ways().items()]
         for turn in range(-1, repeats):
             for task, way, attack in made:
