@@ -663,3 +663,14 @@ def test_others_attacks_by_words(text):
 
     assert spec(attack_of(text)) == text
     assert attack_of(spec(attack_of(text))) == attack_of(text)
+
+
+def test_sure_models_of_measurements_are_not_taken_for_masked_ones():
+    """Without bounds a start far away is where softmax has no slope left."""
+    iris = plie.data.load("iris").split().train
+    torch.manual_seed(0)
+    model = plie.MLP(4, [16], 3, "identity")
+    settings = {"epochs": 100, "optimizer": "adam", "batch_size": 16, "lr": 0.01}
+    plie.fit(model, iris.features, iris.labels, **settings)
+    found = evaluate(model, (iris.features, iris.labels), 0.3, ["pgd-20"], bounds=None)
+    assert "unbounded" not in [doubt.name for doubt in found.doubts]

@@ -364,7 +364,8 @@ def unbounded(subject: Subject) -> Doubt | None:
     """Points that stand where anything may be done to them."""
     bounds = subject.usual.bounds
     reach = bounds[1] - bounds[0] if bounds else 10 * (subject.x.max() - subject.x.min()).item()
-    attack = PGD(reach, MANY, loss=subject.loss, bounds=bounds)
+    # from the point itself: far away an honest model may be so sure that no slope is left
+    attack = PGD(reach, MANY, loss=subject.loss, bounds=bounds, random_start=False)
     left = int((~subject.broken(attack)).sum())
     n = len(subject.x)
     if wilson(left, n).low <= 0.02:
