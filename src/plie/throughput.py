@@ -66,7 +66,7 @@ def tasks() -> tuple[Task, ...]:
     digits = load("digits")
     adam = Recipe(epochs=20, lr=1e-3, optimizer="adam", batch_size=64)
     counts = {"plie": 24, "plie stacked": 24, LOOP: 1, "scikit-learn": 1, "jax": 8}
-    return first, Task("digits", digits.features / 16, digits.labels, (64, 64), adam, counts)
+    return first, Task("digits", digits.features, digits.labels, (64, 64), adam, counts)
 
 
 def _plie(task: Task, way: str) -> Trainer:
