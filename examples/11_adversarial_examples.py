@@ -87,8 +87,8 @@ print(f"figure: {save(figure, FOLDER / '11_wine.png')}")
 
 # %% [markdown]
 # ## The loss around one image
-# Across the gradient's direction and a random one. ReLU's loss is folded along the kinks of its
-# units, SiLU's is smooth.
+# Over the gradient's direction and a random one. ReLU's loss is folded along the kinks of its
+# units, with 256 of them too finely to be seen; SiLU's is smooth.
 
 # %%
 figure = adversarial.surface(networks, x[0], y[0], EPS)

@@ -270,8 +270,8 @@ def surface(
     """The loss around one point, over the gradient's direction and a random one.
 
     Both directions are sign vectors, which go to the corners of the ℓ∞ ball: across a is
-    x + a·sign(∇ₓ ℓ), along b a draw of ±1. All models have one scale of height. Kinks of ReLU
-    show as folds, a smooth activation's loss has none.
+    x + a·sign(∇ₓ ℓ), along b a draw of ±1. All models have one scale of height. The kinks of ReLU
+    are folds in it, the finer the more units there are; a smooth activation's loss has none.
 
     Args:
         models: by name; each returns logits ``(n, k)``.
