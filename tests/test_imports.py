@@ -146,6 +146,8 @@ def test_dependencies_are_those_that_are_imported():
         roots |= {d.split(".")[0] for d in imported(ast.parse(path.read_text("utf-8")), True)}
     foreign = roots - set(sys.stdlib_module_names) - {"plie"}
     used = {DISTRIBUTIONS.get(name, name) for name in foreign}
-    # Extras, each for one thing: GPUs, clusters, several GPUs, others' attacks, benchmarks' rivals.
+    # Extras, each for one thing: GPUs, clusters, several GPUs, others' attacks, benchmarks' rivals,
+    # libraries that the zoo is registered in.
     extras = {"triton", "ray", "accelerate", "torchattacks", "jax", "foolbox", "art"}
+    extras |= {"transformers", "timm"}
     assert used - extras == required

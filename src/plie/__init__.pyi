@@ -8,6 +8,7 @@ from . import training as training
 from .activation import Activation as Activation
 from .activation import Parameter as Parameter
 from .activation import Source as Source
+from .diagnosis.collect import diagnose as diagnose
 from .environment import Info as Info
 from .environment import info as info
 from .errors import DTypeError as DTypeError
@@ -22,6 +23,7 @@ from .models import CNN as CNN
 from .models import MLP as MLP
 from .recipe import Recipe as Recipe
 from .study import Study as Study
+from .surgery.swap import swap as swap
 from .training import fit as fit
 from .training import train as train
 from .zoo import define as define

@@ -138,7 +138,7 @@ class MLP(Classifier):
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits, of shape ``(*, out_features)``."""
-        _check_input(x, self.in_features)
+        check_input(x, self.in_features)
         logits: Tensor = self.layers(x)
         return logits
 
@@ -276,7 +276,11 @@ def _check_sizes(sizes: Sequence[int]) -> None:
             raise InputError(f"a layer needs a positive whole number of units, not {size!r}")
 
 
-def _check_input(x: Tensor, features: int) -> None:
+def check_input(x: Tensor, features: int) -> None:
+    """Raises `DTypeError` or `InputError` unless ``x`` is what a network of ``features`` takes.
+
+    >>> check_input(torch.zeros(3, 2), 2)
+    """
     if not isinstance(x, Tensor):
         raise DTypeError(f"a network takes a torch.Tensor, not {type(x).__name__}")
     if not x.is_floating_point():
@@ -353,7 +357,7 @@ class CNN(Classifier):
         """The logits, of shape ``(n, out_features)``."""
         if isinstance(x, Tensor) and x.ndim == 4 and tuple(x.shape[1:]) == self.image_shape:
             x = x.flatten(1)
-        _check_input(x, self.in_features)
+        check_input(x, self.in_features)
         logits: Tensor = self.layers(x.view(-1, *self.image_shape))
         return logits
 

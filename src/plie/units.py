@@ -1,0 +1,322 @@
+"""Units of a running model: every activation it computes, as a module or as a call, counted.
+
+A unit is a channel where a convolution or a batch normalisation came before, and a feature (the
+last dimension) elsewhere; in both cases over all positions. It is dead where the derivative is
+exactly zero on every sample, and constant where its output is one and the same number on every
+sample. Dead units need not be constant: a step function has none that lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from plie.errors import InputError
+from plie.models import evaluating
+from plie.recognise import activation_of, of_call
+
+if TYPE_CHECKING:
+    from plie.activation import Activation
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One activation as it is computed.
+
+    Attributes:
+        place: the module's name; for a call, its owner's name, a dot and the function's name. From
+            the second time on in one pass through the model a number follows, such as ``relu#2``.
+        owner: the name of the module in whose forward it is computed; for a module, itself.
+        activation: which.
+        call: whether it is a call of a function.
+        x: what comes in, before anything is written over it.
+        compute: the activation itself.
+        axis: the dimension of ``x`` that counts units.
+    """
+
+    place: str
+    owner: str
+    activation: Activation
+    call: bool
+    x: Tensor
+    compute: Callable[[Tensor], Tensor]
+    axis: int
+
+
+See = Callable[[Sighting], None]
+
+
+@contextmanager
+def watching(model: nn.Module, see: See) -> Iterator[None]:
+    """Call ``see`` with every activation that the model computes; nothing stays behind.
+
+    Args:
+        model: not changed. Its hooks are gone afterwards.
+        see: gets a `Sighting` before the activation is computed, in the order of computation.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> with watching(model, lambda seen: print(seen.place, seen.activation.name)):
+    ...     _ = model(torch.zeros(1, 2))
+    1 relu
+    """
+    watch = _Watch(model, see)
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            before, after = watch.hooks(name, module)
+            stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(after, always_call=True).remove)
+        stack.enter_context(watch)
+        yield
+
+
+class _Watch(TorchFunctionMode):
+    """Where in the model the computation is, and what it calls there."""
+
+    def __init__(self, model: nn.Module, see: See) -> None:
+        super().__init__()
+        self.see = see
+        self.path: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.within = 0  # activations that are being computed: what they call is their own
+        self.last: nn.Module = model
+
+    def hooks(self, name: str, module: nn.Module) -> tuple[Any, Any]:
+        activation = activation_of(module)
+        scalar = activation is not None and activation.is_scalar
+
+        def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if scalar and activation is not None and not self.within:
+                x = args[0] if args else next(iter(kwargs.values()))
+                place = self._place(name)
+                self._saw(place, name, activation, False, x, lambda y: module.forward(y))
+            if not self.path:
+                self.counts.clear()
+            self.within += scalar
+            self.path.append(name)
+
+        def after(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
+            self.within -= scalar
+            self.path.pop()
+            if _makes_units(module):
+                self.last = module
+
+        return before, after
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        activation = None if self.within or not self.path else of_call(func, args, kwargs)
+        if activation is not None and activation.is_scalar:
+            named = {k: v for k, v in kwargs.items() if k not in ("input", "inplace")}
+            x = args[0] if args else kwargs["input"]
+            owner = self.path[-1]
+            place = self._place(".".join(filter(None, (owner, activation.name))))
+            plain = _plain(func)
+            self._saw(place, owner, activation, True, x, lambda y: plain(y, *args[1:], **named))
+        return func(*args, **kwargs)
+
+    def _place(self, name: str) -> str:
+        times = self.counts[name] = self.counts.get(name, 0) + 1
+        return f"{name}#{times}" if times > 1 else name
+
+    def _saw(
+        self, place: str, owner: str, activation: Activation, call: bool, x: Tensor, compute: Any
+    ) -> None:
+        self.within += 1
+        try:
+            self.see(Sighting(place, owner, activation, call, x, compute, _axis(self.last, x)))
+        finally:
+            self.within -= 1
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that writes nothing over its input, for one that does."""
+    name = function.__name__
+    if not name.endswith("_"):
+        return function
+    return getattr(torch, name[:-1], None) or getattr(nn.functional, name[:-1])  # type: ignore[no-any-return]
+
+
+CHANNELS = ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose", "BatchNorm", "GroupNorm", "InstanceNorm")
+
+
+def _makes_units(module: nn.Module) -> bool:
+    """Whether it is a layer with weights of its own, so that what comes next are its units."""
+    return next(module.children(), None) is None and any(
+        p.ndim for p in module.parameters(recurse=False)
+    )
+
+
+def _axis(last: nn.Module, x: Tensor) -> int:
+    """The dimension of the units: the second after what has channels, else the last."""
+    names = [kind.__name__ for kind in type(last).__mro__]
+    images = any(name.startswith(CHANNELS) or name.endswith("2d") for name in names)
+    return 1 if x.ndim > 2 and images else x.ndim - 1
+
+
+# --- counted ------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Units:
+    """What is counted of one place; nothing grows with the number of samples.
+
+    Attributes:
+        place, activation: as in `Sighting`.
+        samples: positions that were seen of each unit.
+        active: ``(units,)``, on how many of them the derivative was not zero.
+        low, high: ``(units,)``, the least and the largest output.
+    """
+
+    place: str
+    activation: Activation
+    samples: int
+    active: Tensor
+    low: Tensor
+    high: Tensor
+
+    @property
+    def dead(self) -> Tensor:
+        """``(units,)``: the derivative was exactly zero on every sample."""
+        return self.active == 0
+
+    @property
+    def constant(self) -> Tensor:
+        """``(units,)``: the output was the same on every sample."""
+        return self.low == self.high
+
+    def add(self, x: Tensor, compute: Callable[[Tensor], Tensor], axis: int) -> None:
+        """Count one batch."""
+        y, slope = value_and_slope(x, compute)
+        by_unit = [t.movedim(axis, 0).flatten(1) for t in (y, slope)]
+        if by_unit[0].shape[0] != len(self.active):
+            raise InputError(
+                f"'{self.place}' has {by_unit[0].shape[0]} units in one batch and "
+                f"{len(self.active)} in another"
+            )
+        self.samples += by_unit[0].shape[1]
+        self.active += (by_unit[1] != 0).sum(1)
+        self.low = torch.minimum(self.low, by_unit[0].amin(1))
+        self.high = torch.maximum(self.high, by_unit[0].amax(1))
+
+
+def value_and_slope(x: Tensor, compute: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """f(x) and f′(x) of an elementwise activation, as autograd has it.
+
+    Args:
+        x: what comes in; neither it nor its gradient is touched.
+        compute: the activation, at the parameters it has.
+
+    >>> value_and_slope(torch.tensor([-1.0, 2.0]), torch.relu)
+    (tensor([0., 2.]), tensor([0., 1.]))
+    """
+    """An activation and its derivative as the model computes them; ``x`` is left as it is.
+
+    >>> value_and_slope(torch.tensor([-1.0, 2.0]), torch.relu)
+    (tensor([0., 2.]), tensor([0., 1.]))
+    """
+    with torch.enable_grad():
+        # An input of its own: what the activation writes over is not the model's.
+        leaf = x.detach().clone().requires_grad_()
+        y = compute(leaf + 0)
+        (slope,) = torch.autograd.grad(y.sum(), leaf)
+    return y.detach(), slope
+
+
+def count(model: nn.Module, batches: Any) -> dict[str, Units]:
+    """Counts of every elementwise activation's units over the batches.
+
+    Args:
+        model: run in evaluation mode; its mode, hooks and random state are left as they were.
+        batches: a tensor, or an iterable of batches as `run` takes them.
+
+    Returns:
+        place → its counts, in the order of computation.
+
+    Raises:
+        InputError: no batch, or a place whose number of units changes.
+
+    >>> model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+    >>> with torch.no_grad():
+    ...     _ = model[0].weight.copy_(torch.tensor([[1.0], [0.0]])), model[0].bias.fill_(-1.0)
+    >>> count(model, torch.tensor([[0.0], [2.0]]))["1"].dead
+    tensor([False,  True])
+    """
+    found: dict[str, Units] = {}
+
+    def see(seen: Sighting) -> None:
+        if seen.x.numel() == 0 or seen.x.ndim == 0:
+            return
+        if seen.place not in found:
+            units, dtype = seen.x.shape[seen.axis], seen.x.dtype
+            zero = torch.zeros(units, dtype=torch.int64, device=seen.x.device)
+            far = torch.full((units,), torch.inf, dtype=dtype, device=seen.x.device)
+            found[seen.place] = Units(seen.place, seen.activation, 0, zero, far, -far)
+        found[seen.place].add(seen.x, seen.compute, seen.axis)
+
+    n = 0
+    with watching(model, see):
+        for n, batch in enumerate(each(batches), start=1):  # noqa: B007 - counted
+            run(model, batch)
+    if n == 0:
+        raise InputError("batches are empty; give at least one")
+    return found
+
+
+def each(batches: Any) -> Iterable[Any]:
+    """The batches; a tensor alone is one."""
+    return [batches] if isinstance(batches, Tensor) else batches
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    """What the model returns for a batch, in evaluation mode and without gradients.
+
+    Args:
+        model: its modes and torch's random state are as before afterwards.
+        batch: a tensor; a mapping of keyword arguments; or a sequence whose first element is the
+            input, as ``(x, y)``. Tensors are moved to the model's device.
+
+    Raises:
+        InputError: another kind of batch.
+
+    >>> run(nn.ReLU(), (torch.tensor([-1.0]), "label"))
+    tensor([0.])
+    """
+    with evaluating(model), torch.random.fork_rng(devices=[]):
+        return feed(model, batch)
+
+
+def feed(model: nn.Module, batch: Any) -> Any:
+    """What the model returns for a batch, in the mode that it is in.
+
+    Args:
+        model: called once.
+        batch: as `run` takes it.
+
+    Raises:
+        InputError: another kind of batch.
+
+    >>> feed(nn.ReLU(), {"input": torch.tensor([-1.0, 1.0])})
+    tensor([0., 1.])
+    """
+    device = next((p.device for p in model.parameters()), None)
+
+    def moved(value: Any) -> Any:
+        return value.to(device) if isinstance(value, Tensor) and device is not None else value
+
+    if isinstance(batch, Tensor):
+        return model(moved(batch))
+    if isinstance(batch, Mapping):
+        return model(**{name: moved(value) for name, value in batch.items()})
+    if isinstance(batch, (tuple, list)) and batch:
+        return model(moved(batch[0]))
+    raise InputError(
+        f"a batch is a tensor, (x, y), or a mapping of arguments, not {type(batch).__name__}"
+    )
