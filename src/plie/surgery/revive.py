@@ -1,0 +1,189 @@
+"""Dead units drawn anew, everything else left bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from plie.seeds import check_seed, generator_of
+from plie.surgery.graph import Around, Refused, consumers, producer, trace
+from plie.surgery.report import CouldNotWarning
+from plie.units import count
+
+TRIES = 10  # a draw may be dead as well
+
+
+@dataclass(frozen=True)
+class Revived:
+    """What `plie.revive` did.
+
+    Attributes:
+        units: place → the units that were dead and were drawn anew.
+        dead: place → those of them that ten draws left dead.
+        kept: place → why its dead units were left as they are.
+        outgoing: places whose units' outgoing weights are zero now.
+
+    >>> print(Revived({"1": (0, 2)}))
+    1: 2 units drawn anew; their outgoing weights are as they were
+    """
+
+    units: dict[str, tuple[int, ...]]
+    dead: dict[str, tuple[int, ...]] | None = None
+    kept: dict[str, str] | None = None
+    outgoing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = []
+        for place, units in self.units.items():
+            after = "zero" if place in self.outgoing else "as they were"
+            still = len((self.dead or {}).get(place, ()))
+            lines.append(
+                f"{place}: {_units(len(units))} drawn anew; their outgoing weights are {after}"
+                + (f"; {_units(still)} still dead" if still else "")
+            )
+        lines += [f"{place}: left as it is, {why}" for place, why in (self.kept or {}).items()]
+        return "\n".join(lines) or "no unit is dead"
+
+
+def _units(n: int) -> str:
+    return "1 unit" if n == 1 else f"{n} units"
+
+
+def revive(
+    model: nn.Module,
+    batches: Any,
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    seed: int = 0,
+) -> Revived:
+    """Draw dead units anew, in place; every other number stays what it is, bit for bit.
+
+    As in ReDo (Sokar et al., arXiv:2302.12902): a unit's incoming weights are drawn as torch draws
+    a new layer's, uniformly within ±1/√(fan in), and its outgoing weights become zero, so that it
+    says nothing until it has learned to. Here its bias becomes zero, since a low bias is what
+    mostly kills, and a draw that is dead on the batches is repeated, up to ten times. A unit is
+    dead where the derivative is exactly zero on every sample (ReDo's threshold of 0).
+
+    Args:
+        model: run in evaluation mode on the batches; one that torch.fx can follow.
+        batches: a tensor, or batches as `plie.units.run` takes them; to be gone through more than
+            once.
+        optimizer: whose state of what is drawn anew becomes zero, momentum and squares alike.
+        seed: of the draws; torch's own random state is left alone.
+
+    Returns:
+        the report. A `CouldNotWarning` says which dead units were left: those of a sum, such as a
+        residual one, have no weights of their own.
+
+    Raises:
+        InputError: no batch, or a model that torch.fx cannot follow.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> _ = nn.init.constant_(model[0].bias, -100)
+    >>> print(revive(model, torch.rand(8, 2)))
+    1: 3 units drawn anew; their outgoing weights are zero
+    """
+    draw = generator_of(check_seed(seed))
+    batches = list(batches) if not isinstance(batches, Tensor) else batches
+    found = {place: units.dead for place, units in count(model, batches).items()}
+    dead = {place: mask for place, mask in found.items() if bool(mask.any())}
+    arounds, kept = _arounds(model, dead)
+    outgoing = tuple(place for place, around in arounds.items() if around.consumers)
+    with torch.no_grad():
+        for place, around in arounds.items():
+            _silence(around, dead[place], optimizer)
+    still = {place: dead[place] for place in arounds}
+    for _ in range(TRIES):
+        if not any(bool(mask.any()) for mask in still.values()):
+            break
+        with torch.no_grad():
+            for place, mask in still.items():
+                _draw(arounds[place], mask, draw, optimizer)
+        now = count(model, batches)
+        still = {place: mask & now[place].dead for place, mask in still.items()}
+    for place, why in kept.items():
+        warnings.warn(f"dead units at {place} were left: {why}", CouldNotWarning, stacklevel=2)
+    return Revived(
+        {place: _indices(dead[place]) for place in arounds},
+        {place: _indices(mask) for place, mask in still.items() if bool(mask.any())},
+        kept,
+        outgoing,
+    )
+
+
+def _indices(mask: Tensor) -> tuple[int, ...]:
+    return tuple(int(i) for i in mask.nonzero().flatten())
+
+
+def _arounds(model: nn.Module, dead: dict[str, Tensor]) -> tuple[dict[str, Around], dict[str, str]]:
+    """The layers around each place, and why where there are none."""
+    if not dead:
+        return {}, {}
+    graph = trace(model)
+    steps = {step.place: step for step in graph.steps.values() if step.activation}
+    found: dict[str, Around] = {}
+    kept: dict[str, str] = {}
+    for place in dead:
+        try:
+            if place not in steps:
+                raise Refused("torch.fx does not see it")
+            around = producer(graph, steps[place])
+            if around.layer.weight.shape[0] != len(dead[place]):
+                raise Refused(f"{around.name} has another number of units")
+            found[place] = around
+        except Refused as why:
+            kept[place] = str(why)
+            continue
+        with contextlib.suppress(Refused):  # the outgoing weights stay
+            around.consumers = consumers(graph, around)
+    return found, kept
+
+
+def _silence(around: Around, mask: Tensor, optimizer: Any) -> None:
+    """Zero for the weights that the units go out by."""
+    for consumer in around.consumers:
+        columns = mask.repeat_interleave(consumer.repeat)
+        consumer.layer.weight[:, columns] = 0
+        for state in _states(optimizer, consumer.layer.weight):
+            state[:, columns] = 0
+
+
+def _draw(around: Around, mask: Tensor, draw: torch.Generator, optimizer: Any) -> None:
+    """New weights into the units; what lies between is as new."""
+    weight = around.layer.weight
+    bound = 1 / math.sqrt(weight[0].numel())
+    size = (int(mask.sum()), *weight.shape[1:])
+    drawn = torch.empty(size, dtype=torch.float64).uniform_(-bound, bound, generator=draw)
+    _set(weight, mask, drawn.to(weight), optimizer)
+    _set(around.layer.bias, mask, 0.0, optimizer)
+    for step in around.between:
+        if isinstance(step.module, _BatchNorm):
+            norm: Any = step.module
+            _set(norm.weight, mask, 1.0, optimizer)
+            _set(norm.bias, mask, 0.0, optimizer)
+            _set(norm.running_mean, mask, 0.0, optimizer)
+            _set(norm.running_var, mask, 1.0, optimizer)
+
+
+def _set(values: Tensor | None, mask: Tensor, new: Any, optimizer: Any) -> None:
+    if values is not None:
+        values[mask] = new
+        for state in _states(optimizer, values):
+            state[mask] = 0
+
+
+def _states(optimizer: torch.optim.Optimizer | None, parameter: Tensor) -> list[Tensor]:
+    """What the optimiser keeps for each number of a parameter."""
+    kept = optimizer.state.get(parameter, {}) if optimizer is not None else {}
+    return [
+        value
+        for value in kept.values()
+        if isinstance(value, Tensor) and value.shape == parameter.shape
+    ]
