@@ -91,14 +91,16 @@ class _Watch(TorchFunctionMode):
         scalar = activation is not None and activation.is_scalar
 
         def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-            if scalar and activation is not None and not self.within:
-                x = args[0] if args else next(iter(kwargs.values()))
-                place = self._place(name)
-                self._saw(place, name, activation, False, x, lambda y: module.forward(y))
+            seen = activation if scalar and not self.within else None
             if not self.path:
                 self.counts.clear()
+            # First of all, since `after` takes it back whatever fails here.
             self.within += scalar
             self.path.append(name)
+            if seen is not None:
+                x = args[0] if args else next(iter(kwargs.values()))
+                place = self._place(name)
+                self._saw(place, name, seen, False, x, lambda y: module.forward(y))
 
         def after(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
             self.within -= scalar
