@@ -1,0 +1,1 @@
+"""What is wrong inside of a network: dead, saturated and linear units, and where gradients end."""

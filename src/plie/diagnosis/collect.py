@@ -1,0 +1,149 @@
+"""`plie.diagnose`: run a network over batches and count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plie.attack.base import device_of, undisturbed
+from plie.diagnosis.counter import Counter
+from plie.diagnosis.flow import Arrivals
+from plie.diagnosis.record import Diagnosis, Place
+from plie.errors import InputError
+from plie.training.measures import losses
+from plie.units import Sighting, each, feed, watching
+
+Loss = Callable[[Any, Any], Tensor]
+NO_LOSS = "The gradients were not looked at: give a loss, or batches (x, y) that tell it."
+NO_ACTIVATION = "No elementwise activation was seen, as a module or as a call."
+
+
+def diagnose(
+    model: nn.Module, batches: Any, loss: Loss | None = None, *, tolerance: float = 0.0
+) -> Diagnosis:
+    """What is wrong inside of a network: dead, saturated and linear units, and gradients that end.
+
+    The model runs in evaluation mode, and nothing of it is changed: its weights, gradients, mode,
+    hooks and torch's random state are as before afterwards. Activations are found as modules and
+    as calls, such as ``torch.relu``, ``x.sigmoid()`` or ``x.clamp(min=0)``. What is counted does
+    not grow with the number of batches.
+
+    A unit is dead where the derivative, as the model computes it, is zero on every sample; nearly
+    dead where it is on 99.9 % of them; saturated where |f′| is under 5 % of its maximum on 95 %
+    (where the maximum is not finite, none is); and linear where f is, between the least and the
+    largest input that it saw, a straight line to within 1 % of what it spans.
+
+    Args:
+        model: any module.
+        batches: a tensor, or an iterable of tensors, of ``(x, y)``, or of mappings of arguments.
+        loss: of ``(output, y)``, where a batch is ``(x, y)``, or of ``(output, batch)``; a tensor
+            whose mean is differentiated. Without one it is what the output has as ``.loss``, the
+            cross-entropy where ``y`` are classes, or the squared error where ``y`` are numbers as
+            many as the outputs; or else gradients are not looked at.
+        tolerance: a derivative up to this size counts as zero.
+
+    Returns:
+        A record that prints itself, with `to_frame`.
+
+    Raises:
+        InputError: no batch, a negative tolerance, or a place whose number of units changes.
+
+    >>> import plie
+    >>> model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))
+    >>> with torch.no_grad():
+    ...     _ = model[0].weight.fill_(1), model[0].bias.copy_(torch.tensor([-9.0, 9.0, 0, 0]))
+    >>> found = plie.diagnose(model, torch.tensor([[-1.0], [1.0]]))
+    >>> found["1"].dead.tolist(), found["1"].linear.tolist()
+    ([True, False, False, False], [False, True, False, False])
+    """
+    if not tolerance >= 0:
+        raise InputError(f"tolerance is the size of a derivative, at least 0, not {tolerance}")
+    collector = Collector(model, tolerance)
+    arrivals, n = Arrivals(model), 0
+    with undisturbed(model, device_of(model, torch.empty(0))), watching(model, collector.see):
+        for n, batch in enumerate(each(batches), start=1):  # noqa: B007 - counted
+            with torch.set_grad_enabled(loss is not None or not isinstance(batch, Tensor)):
+                value = _loss(feed(model, batch), batch, loss)
+            if value is not None and value.requires_grad:
+                arrivals.add(value.mean())
+    if n == 0:
+        raise InputError("batches are empty; give at least one")
+    flow, places = arrivals.finish(), collector.finish()
+    notes = [NO_LOSS] * (not flow) + [NO_ACTIVATION] * (not places)
+    return Diagnosis(places, flow, n, tuple(notes))
+
+
+class Collector:
+    """A counter for each activation that is computed.
+
+    Args:
+        model: whose activations are seen.
+        tolerance: a derivative up to this size is none.
+        ranked: whether the effective rank of the outputs is taken.
+    """
+
+    def __init__(self, model: nn.Module, tolerance: float = 0.0, *, ranked: bool = True) -> None:
+        self._tolerance, self._ranked = tolerance, ranked
+        self._counters: dict[str, Counter] = {}
+        # How many values each layer learns at most of one kind: more than one are for channels.
+        self._learned = {
+            name: max((p.numel() for p in module.parameters()), default=0)
+            for name, module in model.named_modules()
+        }
+
+    def see(self, seen: Sighting) -> None:
+        """Count one activation as it is computed."""
+        if seen.x.numel() == 0 or seen.x.ndim == 0 or not seen.x.is_floating_point():
+            return
+        if seen.place not in self._counters:
+            self._counters[seen.place] = self._counter(seen)
+        self._counters[seen.place].add(seen)
+
+    def _counter(self, seen: Sighting) -> Counter:
+        # A call that learns is PReLU's, whose values are for channels.
+        learned = 2 * bool(seen.activation.learnable) if seen.call else self._learned[seen.owner]
+        return Counter(
+            seen,
+            1 if learned > 1 and seen.x.ndim > 1 else seen.axis,
+            learned=learned > 0,
+            tolerance=self._tolerance,
+            ranked=self._ranked,
+        )
+
+    def finish(self) -> tuple[Place, ...]:
+        """What was found, in the order of computation."""
+        return tuple(counter.finish() for counter in self._counters.values())
+
+
+def _loss(output: Any, batch: Any, loss: Loss | None) -> Tensor | None:
+    """The loss of a batch, or None where nothing tells it."""
+    pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+    device = next((t.device for t in (output,) if isinstance(t, Tensor)), None)
+    y = batch[1] if pair else batch
+    if isinstance(y, Tensor) and device is not None:
+        y = y.to(device)
+    if loss is not None:
+        return loss(output, y)
+    own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    if isinstance(own, Tensor):
+        return own
+    if pair and isinstance(output, Tensor) and isinstance(y, Tensor) and _fits(output, y):
+        return losses(output, y)
+    return None
+
+
+def _fits(output: Tensor, y: Tensor) -> bool:
+    """Whether they are logits and classes, or as many predictions and targets."""
+    if not output.is_floating_point() or output.ndim < 2 or len(output) != len(y):
+        return False
+    if y.is_floating_point():
+        return output.ndim == 2 and output.numel() == y.numel()
+    classes = max(output.shape[1], 2)  # a single logit is of two classes
+    return (
+        y.dtype == torch.int64
+        and y.shape[1:] == output.shape[2:]
+        and bool((y >= 0).all() and (y < classes).all())
+    )
