@@ -1,0 +1,217 @@
+"""Constant units removed: the same outputs, fewer parameters; what cannot be done is refused."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import plie
+
+
+def dies(layer, units):
+    with torch.no_grad():
+        layer.weight[units] = 0.0
+        layer.bias[units] = -2.0
+
+
+def numbers(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def pruned(model, x, elsewhere):
+    """The report, once outputs are seen to be the same, also on inputs that were not shown."""
+    model.eval()
+    want, also = model(x), model(elsewhere)
+    report = plie.prune(model, [(x, None)])
+    assert torch.allclose(model(x), want, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(model(elsewhere), also, rtol=1e-5, atol=1e-5)
+    assert numbers(model) == report.after
+    return report
+
+
+@pytest.mark.parametrize("act", ["relu", "elu", "softplus", "leaky_relu"])
+def test_linear_layers(act):
+    """Units of no input are constant, whatever the activation: mostly not zero."""
+    model = nn.Sequential(
+        *(nn.Linear(3, 6), plie.get(act).module(), nn.Dropout(), nn.Linear(6, 5)),
+        *(plie.get(act).module(), nn.Linear(5, 2)),
+    )
+    dies(model[0], [1, 4])
+    dies(model[3], [0])
+    report = pruned(model, 10 * torch.randn(5000, 3), torch.randn(50, 3))
+    assert set(report.removed["1"]) >= {1, 4}
+    assert set(report.removed["4"]) >= {0}
+    n, m = 6 - len(report.removed["1"]), 5 - len(report.removed["4"])
+    assert (model[0].out_features, model[3].in_features) == (n, n)
+    assert (model[3].out_features, model[5].in_features) == (m, m)
+    assert report.before == 3 * 6 + 6 + 6 * 5 + 5 + 5 * 2 + 2
+    assert report.after == 3 * n + n + n * m + m + m * 2 + 2
+    assert not report.kept
+
+
+def convolutions(padding=0, **options):
+    torch.manual_seed(3)
+    return nn.Sequential(
+        *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ELU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(4, 5, 3, padding=padding, **options), nn.ReLU(), nn.BatchNorm2d(5)),
+        *(nn.AvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)),
+    )
+
+
+def shaken(model):
+    """With statistics and weights of normalisations that are not those of new ones."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            with torch.no_grad():
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+                module.weight.uniform_(0.5, 2)
+                module.bias.normal_()
+    return model
+
+
+def test_convolutions_norms_pooling_and_flattening():
+    model, x = convolutions(), torch.randn(8, 1, 14, 14)
+    model(x)
+    shaken(model)
+    dies(model[0], [2])
+    dies(model[4], [0, 3])
+    report = pruned(model, x, torch.randn(3, 1, 14, 14))
+    assert report.removed["2"] == (2,)
+    assert set(report.removed["5"]) >= {0, 3}
+    left = 5 - len(report.removed["5"])
+    assert model[1].num_features == model[0].out_channels == model[4].in_channels == 3
+    assert model[6].num_features == len(model[6].running_var) == left
+    assert model[9].in_features == left * 4
+
+
+def test_before_zeros_that_pad_only_zeros_go():
+    """A constant through zeros beyond the border is none; reflected borders are no zeros."""
+    x = torch.randn(8, 1, 14, 14)
+    for options, removed in (({}, ()), ({"padding_mode": "reflect"}, (2,))):
+        model = convolutions(1, **options)
+        model(x)
+        shaken(model)
+        dies(model[0], [2])
+        report = pruned(model, x, torch.randn(3, 1, 14, 14))
+        assert report.removed.get("2", ()) == removed
+        assert ("1 constant unit, not zero, before zeros" in report.kept.get("2", "")) != removed
+    model = convolutions(1)
+    model[2] = nn.ReLU()
+    model(x)
+    with torch.no_grad():
+        model[1].weight[2], model[1].bias[2] = 0, -3
+    report = pruned(model, x, torch.randn(3, 1, 14, 14))
+    assert 2 in report.removed["2"]
+    assert "2" not in report.kept
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.out = nn.Linear(4, 6), nn.Linear(6, 4), nn.Linear(4, 2)
+        self.prelu = nn.PReLU(6)
+
+    def forward(self, x, scale=None):
+        y = self.prelu(self.one(x))
+        x = torch.relu(x + self.two(y))
+        return self.out(x) if scale is None else scale * self.out(x)
+
+
+def test_residual_sums_are_refused_and_what_is_inside_is_not():
+    model, x = Block(), torch.randn(60, 4)
+    dies(model.one, [5, 0])
+    dies(model.two, [1])
+    with torch.no_grad():
+        x[:, 1] = 0  # constant behind the sum
+    report = pruned(model, x, torch.randn(60, 4) * torch.tensor([1, 0, 1, 1]))
+    assert report.removed == {"prelu": (0, 5)}
+    assert report.kept == {"relu": "add lies before it"}
+    assert model.prelu.num_parameters == len(model.prelu.weight) == 4
+    assert torch.equal(model(x, scale=2), 2 * model(x))
+
+
+class Sized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x)).view(-1, 6))
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x)))
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (Sized(), "its units go into view"),
+        (Tied(), "shares its weights"),
+        (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1)), "LayerNorm"),
+        (nn.Sequential(nn.Linear(4, 4), nn.ReLU()), "the model's output"),
+        (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Tanh(), nn.Linear(4, 1)), "Tanh at 2"),
+    ],
+)
+def test_refusals_say_why_and_change_nothing(model, why):
+    for layer in model.modules():
+        if isinstance(layer, nn.LayerNorm):
+            dies(layer, [1])
+    first = model[0] if isinstance(model, nn.Sequential) else model.one
+    dies(first, [1])
+    before = copy.deepcopy(model.state_dict())
+    report = plie.prune(model, torch.randn(30, 4))
+    assert not report.removed
+    assert any(why in reason for reason in report.kept.values())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Counted(nn.Module):
+    """Of a forward that holds a size which a graph does not show."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        y = self.two(torch.relu(self.one(x)))
+        return y * (1 if self.one.out_features == 6 else 2)
+
+
+def test_a_model_that_computes_something_else_afterwards_is_as_it_was():
+    model, x = Counted(), torch.randn(30, 4)
+    dies(model.one, [1])
+    want = model(x)
+    with pytest.raises(plie.InputError, match="so it is as it was: its outputs differ"):
+        plie.prune(model, x)
+    assert model.one.out_features == 6
+    assert torch.equal(model(x), want)
+
+
+def test_one_unit_is_left_and_a_bias_is_made_where_there_is_none():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ELU(), nn.Linear(3, 2, bias=False))
+    dies(model[0], [0, 1, 2])
+    report = pruned(model, torch.randn(9, 2), torch.randn(9, 2))
+    assert report.removed == {"1": (1, 2)}
+    assert report.kept == {"1": "the last unit of a layer stays"}
+    assert model[2].bias is not None
+
+
+def test_networks_of_plie_and_a_living_one():
+    model = plie.MLP(3, [8, 8], 2, norm="batch")
+    x = torch.randn(100, 3)
+    with torch.no_grad():
+        model.layers[1].weight[[0, 7]] = 0
+        model.layers[1].bias[[0, 7]] = torch.tensor([-1.0, 1.0])
+    report = pruned(model, x, torch.randn(9, 3))
+    assert set(report.removed["layers.2"]) >= {0, 7}
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    assert str(plie.prune(model, x)) == "21 parameters before, 21 after"
