@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from plie.attack.base import device_of, undisturbed
 from plie.diagnosis.counter import Counter
 from plie.diagnosis.flow import Arrivals
-from plie.diagnosis.record import Diagnosis, Place
+from plie.diagnosis.record import Diagnosis, Flow, Place
 from plie.errors import InputError
 from plie.training.measures import losses
 from plie.units import Sighting, each, feed, watching
 
 Loss = Callable[[Any, Any], Tensor]
 NO_LOSS = "The gradients were not looked at: give a loss, or batches (x, y) that tell it."
+FEW = 100  # samples, below which a unit may only seem dead or straight
 NO_ACTIVATION = "No elementwise activation was seen, as a module or as a call."
 
 
@@ -72,8 +73,19 @@ def diagnose(
     if n == 0:
         raise InputError("batches are empty; give at least one")
     flow, places = arrivals.finish(), collector.finish()
-    notes = [NO_LOSS] * (not flow) + [NO_ACTIVATION] * (not places)
-    return Diagnosis(places, flow, n, tuple(notes))
+    return Diagnosis(places, flow, n, tuple(_notes(flow, places)))
+
+
+def _notes(flow: Sequence[Flow], places: Sequence[Place]) -> Iterator[str]:
+    """What was not looked at, or not enough."""
+    if not flow:
+        yield NO_LOSS
+    if not places:
+        yield NO_ACTIVATION
+    fewest = min((place.samples for place in places), default=FEW)
+    if fewest < FEW:
+        told = "one sample" if fewest == 1 else f"{fewest} samples"
+        yield f"Some units were seen on {told} only: with more they may be found alive or bent."
 
 
 class Collector:

@@ -13,8 +13,9 @@ from plie.diagnosis.record import Flow
 def weights_of(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The matrices and kernels that are learned, by the layer that has them.
 
-    Biases and scales are left out: a layer is one that mixes features. A weight that several
-    layers share belongs to the first.
+    Biases and scales are left out: a layer is one that mixes features; so is what a model has
+    beside its layers, such as the embedding of positions. A weight that several layers share
+    belongs to the first.
 
     >>> list(weights_of(nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))))
     ['0', '2']
@@ -25,7 +26,7 @@ def weights_of(model: nn.Module) -> dict[str, list[nn.Parameter]]:
         own = [p for p in module.parameters(recurse=False) if p.requires_grad and p.ndim > 1]
         own = [p for p in own if id(p) not in seen]
         seen.update(map(id, own))
-        if own:
+        if own and (name or not any(model.children())):
             found[name] = own
     return found
 

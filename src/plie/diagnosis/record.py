@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from plie.diagnosis.streams import Histogram
 
 STATES = ("dead", "nearly_dead", "saturated", "linear")
-WIDTH = 100
+WIDTH = 120
 LISTED = 40  # rows of a table in the terminal; the frame and the page have all
 FEWER = 1e-3  # ratio of the gradient's norms, first to last layer, below which it vanishes
 COLUMNS = ("place", "activation", "units", "dead", "nearly", "saturated", "linear", "input",
@@ -210,7 +210,12 @@ class Diagnosis:
             return ""
         told = f"The gradient is {self.verdict}" if self.verdict != "even" else "The gradient flows"
         first, last = self.flow[0].layer, self.flow[-1].layer
-        return f"{told}: its norm at '{first}' is {self.ratio:.2g} times that at '{last}'."
+        times = (
+            f"{self.ratio:.2g} times that"
+            if math.isfinite(self.ratio)
+            else "not to be compared with that"
+        )
+        return f"{told}: its norm at '{first}' is {times} at '{last}'."
 
     def __rich__(self) -> Group:
         from rich.console import Group
@@ -305,6 +310,7 @@ def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], n
     from rich.text import Text
 
     table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    table.columns[0].overflow = "fold"
     for column in table.columns[names:]:
         column.justify = "right"
     left_out = len(cells) - LISTED
