@@ -23,6 +23,7 @@ from .models import CNN as CNN
 from .models import MLP as MLP
 from .recipe import Recipe as Recipe
 from .study import Study as Study
+from .surgery.collapse import collapse as collapse
 from .surgery.initial import init_ as init_
 from .surgery.prune import prune as prune
 from .surgery.revive import revive as revive

@@ -199,11 +199,15 @@ class LogisticRegression(MLP):
 
 def is_linear(mlp: MLP) -> bool:
     """Whether every activation is the identity, so that the network is one linear map."""
-    return all(map(_is_identity, mlp.activations))
+    return all(map(is_identity, mlp.activations))
 
 
-def _is_identity(act: Activation) -> bool:
-    """Whether the formula is x however it is written, and no parameter can be learned."""
+def is_identity(act: Activation) -> bool:
+    """Whether the formula is x however it is written, and no parameter can be learned.
+
+    >>> is_identity(get("identity")), is_identity(get("relu"))
+    (True, False)
+    """
     return not act.training and act.as_formula(act.learnable).expr() == symbol("x")
 
 
@@ -220,19 +224,46 @@ def collapse(mlp: MLP) -> nn.Linear:
     Linear(in_features=2, out_features=2, bias=True)
     """
     if not is_linear(mlp):
-        bent = next(act.name for act in mlp.activations if not _is_identity(act))
+        bent = next(act.name for act in mlp.activations if not is_identity(act))
         raise InputError(f"only a network of identities is one linear map; this one has '{bent}'")
-    weight = torch.eye(mlp.in_features, dtype=torch.float64)
-    bias = torch.zeros(mlp.in_features, dtype=torch.float64)
-    with torch.no_grad():
-        for layer in (m for m in mlp.layers if isinstance(m, nn.Linear)):
-            step = layer.weight.double().cpu()
-            weight, bias = step @ weight, step @ bias + layer.bias.double().cpu()
-    return _linear(weight, bias)
+    layers = [layer for layer in mlp.layers if isinstance(layer, nn.Linear)]
+    weight, bias = affine(layers[0])
+    for layer in layers[1:]:
+        weight, bias = composed((weight, bias), affine(layer))
+    return linear(weight.cpu(), bias.cpu())
 
 
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A layer with these values; on ``meta`` first, so that making it draws no random numbers."""
+def affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """A layer's weight and bias in float64, zero where it has no bias.
+
+    >>> affine(nn.Linear(2, 3, bias=False))[1]
+    tensor([0., 0., 0.], dtype=torch.float64)
+    """
+    weight = layer.weight.detach().double()
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double()
+    return weight, bias
+
+
+def composed(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The affine map that does one after the other: ``(W₂W₁, W₂b₁ + b₂)``.
+
+    Args:
+        first: a matrix and a bias, as is ``second``.
+        second: that takes what comes out of it.
+
+    >>> one = torch.eye(2), torch.ones(2)
+    >>> composed(one, one)[1]
+    tensor([2., 2.])
+    """
+    return second[0] @ first[0], second[0] @ first[1] + second[1]
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A layer with these values; on ``meta`` first, so that making it draws no random numbers.
+
+    >>> linear(torch.eye(2), torch.zeros(2))
+    Linear(in_features=2, out_features=2, bias=True)
+    """
     out_features, in_features = weight.shape
     layer = nn.Linear(in_features, out_features, dtype=weight.dtype, device="meta")
     layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)

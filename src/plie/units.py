@@ -175,6 +175,8 @@ class Units:
         samples: positions that were seen of each unit.
         active: ``(units,)``, on how many of them the derivative was not zero.
         low, high: ``(units,)``, the least and the largest output.
+        slope_low, slope_high: ``(units,)``, the same of the derivative s.
+        offset_low, offset_high: ``(units,)``, the same of f(x) − s·x.
     """
 
     place: str
@@ -183,6 +185,18 @@ class Units:
     active: Tensor
     low: Tensor
     high: Tensor
+    slope_low: Tensor
+    slope_high: Tensor
+    offset_low: Tensor
+    offset_high: Tensor
+
+    @property
+    def affine(self) -> Tensor:
+        """``(units,)``: one straight line on every sample, to within rounding."""
+        scale = torch.maximum(self.low.abs(), self.high.abs())
+        near = torch.finfo(scale.dtype).eps ** 0.75 * scale
+        straight: Tensor = self.offset_high - self.offset_low <= near
+        return straight & (self.slope_low == self.slope_high)
 
     @property
     def dead(self) -> Tensor:
@@ -197,7 +211,8 @@ class Units:
     def add(self, x: Tensor, compute: Callable[[Tensor], Tensor], axis: int) -> None:
         """Count one batch."""
         y, slope = value_and_slope(x, compute)
-        by_unit = [t.movedim(axis, 0).flatten(1) for t in (y, slope)]
+        offset = y - slope * x.detach()
+        by_unit = [t.movedim(axis, 0).flatten(1) for t in (y, slope, offset)]
         if by_unit[0].shape[0] != len(self.active):
             raise InputError(
                 f"'{self.place}' has {by_unit[0].shape[0]} units in one batch and "
@@ -205,8 +220,10 @@ class Units:
             )
         self.samples += by_unit[0].shape[1]
         self.active += (by_unit[1] != 0).sum(1)
-        self.low = torch.minimum(self.low, by_unit[0].amin(1))
-        self.high = torch.maximum(self.high, by_unit[0].amax(1))
+        for name, values in zip(("", "slope_", "offset_"), by_unit, strict=True):
+            low, high = f"{name}low", f"{name}high"
+            setattr(self, low, torch.minimum(getattr(self, low), values.amin(1)))
+            setattr(self, high, torch.maximum(getattr(self, high), values.amax(1)))
 
 
 def value_and_slope(x: Tensor, compute: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -260,7 +277,8 @@ def count(model: nn.Module, batches: Any) -> dict[str, Units]:
             units, dtype = seen.x.shape[seen.axis], seen.x.dtype
             zero = torch.zeros(units, dtype=torch.int64, device=seen.x.device)
             far = torch.full((units,), torch.inf, dtype=dtype, device=seen.x.device)
-            found[seen.place] = Units(seen.place, seen.activation, 0, zero, far, -far)
+            ends = (far, -far) * 3
+            found[seen.place] = Units(seen.place, seen.activation, 0, zero, *ends)
         found[seen.place].add(seen.x, seen.compute, seen.axis)
 
     n = 0

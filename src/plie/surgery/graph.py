@@ -191,6 +191,19 @@ def is_linear(module: nn.Module | None) -> bool:
     return isinstance(module, (nn.Linear, _ConvNd)) and not isinstance(module, _ConvTransposeNd)
 
 
+def pads(layer: Any) -> bool:
+    """Whether a convolution sees zeros beyond the border.
+
+    >>> pads(nn.Conv2d(1, 1, 3)), pads(nn.Conv2d(1, 1, 3, padding="same"))
+    (False, True)
+    """
+    if not isinstance(layer, _ConvNd) or layer.padding_mode != "zeros":
+        return False
+    if isinstance(layer.padding, str):
+        return layer.padding == "same" and max(layer.kernel_size) > 1
+    return any(layer.padding)
+
+
 def size_out(layer: Any) -> int:
     """The number of units that a layer makes."""
     return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)

@@ -19,6 +19,7 @@ from plie.surgery.calls import PREFIX, Substituted, calls, guard, observed, read
 from plie.surgery.configuration import settings_of, tell
 from plie.surgery.graph import NORMS, Refused, Step, producer, trace
 from plie.surgery.report import CouldNotWarning, Replaced, Swapped
+from plie.surgery.safety import restate
 from plie.zoo import get
 
 How = Literal["module", "attribute", "call"]
@@ -115,6 +116,7 @@ def swap(
     settings = settings_of(model, {id(place.thing): new for place, new in pairs})
     replaced = tuple(_put(model, place, new) for place, new in pairs)
     _tidy(model)
+    restate(model)
     left = [*_remaining(model, rules, inputs), *tell(model, settings), *unscaled]
     for each in left:
         warnings.warn(each, CouldNotWarning, stacklevel=2)

@@ -1,0 +1,85 @@
+"""Outputs compared, with a way back; and networks of Plié that say what they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from plie.errors import InputError
+from plie.models import CNN, MLP
+from plie.modules import Layer
+from plie.units import run
+
+
+@contextmanager
+def same_outputs(model: nn.Module, batch: Any) -> Iterator[None]:
+    """Whatever is done inside leaves what the model computes as it is, or is undone.
+
+    Args:
+        model: its modules and their tensors may be replaced, not written over.
+        batch: on which outputs are compared, as `plie.units.run` takes it.
+
+    Raises:
+        InputError: outputs differ by more than rounding, or something inside failed.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> with same_outputs(model, torch.ones(1, 2)):
+    ...     model[1] = nn.Identity() if (model(torch.ones(1, 2)) > 0).all() else model[1]
+    """
+    was = [_Module(module) for module in model.modules()]
+    want = run(model, batch)
+    try:
+        yield
+        _require_same(want, run(model, batch))
+    except Exception as error:
+        for module in was:
+            module.back()
+        raise InputError(
+            f"{type(model).__name__} does not compute the same afterwards, so it is as it was: "
+            f"{error}"
+        ) from error
+
+
+class _Module:
+    """A module as it was."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.was = {k: dict(v) if isinstance(v, dict) else v for k, v in vars(module).items()}
+
+    def back(self) -> None:
+        vars(self.module).clear()
+        vars(self.module).update(self.was)
+
+
+def _require_same(want: Any, got: Any) -> None:
+    for a, b in zip(tree_leaves(want), tree_leaves(got), strict=True):
+        if isinstance(a, Tensor) and a.is_floating_point():
+            loose = torch.finfo(a.dtype).eps ** 0.5 * max(float(a.abs().max()), 1e-30)
+            if a.shape != b.shape or float((a - b).abs().max()) > loose:
+                raise InputError("its outputs differ")
+
+
+def restate(model: nn.Module) -> None:
+    """Let the networks of Plié within a model say what their layers are now.
+
+    >>> mlp = MLP(2, [4], 2)
+    >>> mlp.layers[1] = nn.Identity()
+    >>> restate(mlp)
+    >>> mlp.activations
+    ()
+    """
+    for module in model.modules():
+        if isinstance(module, (MLP, CNN)):
+            layers = list(module.layers)
+            linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+            module.hidden = tuple(layer.out_features for layer in linear[:-1])
+            module.activations = tuple(x.activation for x in layers if isinstance(x, Layer))
+        if isinstance(module, CNN):
+            convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+            module.channels = tuple(layer.out_channels for layer in convolutions)
