@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from plie import __version__
 from plie.cli_attack import attack
+from plie.cli_diagnose import diagnose
 from plie.cli_study import results, study
 from plie.errors import InputError, PlieError, unknown
 from plie.interrupt import INTERRUPTED, loading
@@ -134,6 +135,7 @@ def _plie(
 app.command()(study)
 app.command()(results)
 app.command()(attack)
+app.command()(diagnose)
 
 
 def tolerate_encoding() -> None:

@@ -177,13 +177,24 @@ def _linear(place: Place) -> Iterator[Finding]:
 
 def _rank(place: Place) -> Iterator[Finding]:
     could = min(place.units, place.samples)
-    if place.units >= FEWEST and could >= FEWEST and 0 < place.rank < COLLAPSED * could:
+    told = f"'{place.name}': the {place.units} outputs"
+    if place.rank == 0 and place.samples > 1 and place.count("dead") < place.units:
         yield Finding(
             "rank",
             place.name,
-            f"'{place.name}': the {place.units} outputs vary in about {place.rank:.2g} directions, "
-            "so that the layer passes on little of what comes in; a narrower layer would do, or "
-            "normalisation and plie.init_(model) would keep the directions apart.",
+            f"{told} are the same on all {place.samples:,} samples up to rounding, so that nothing "
+            "of the inputs gets through; normalisation, residual connections or plie.init_(model) "
+            "would keep them apart.",
+            True,
+        )
+    elif place.units >= FEWEST <= could and 0 < place.rank < COLLAPSED * could:
+        ways = "one direction" if place.rank < 1.05 else f"{place.rank:.2g} directions"
+        yield Finding(
+            "rank",
+            place.name,
+            f"{told} vary in about {ways}, so that the layer passes on little of what comes in; a "
+            "narrower layer would do, or normalisation and plie.init_(model) would keep the "
+            "directions apart.",
             False,
         )
 

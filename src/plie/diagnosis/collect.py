@@ -47,7 +47,7 @@ def diagnose(
         tolerance: a derivative up to this size counts as zero.
 
     Returns:
-        A record that prints itself, with `to_frame`.
+        A record that prints itself, with `to_frame`, `plot` and `save`.
 
     Raises:
         InputError: no batch, a negative tolerance, or a place whose number of units changes.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plie.diagnosis.advice import Finding, findings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
     from rich.console import Group
     from rich.table import Table
     from torch import Tensor
@@ -190,6 +193,15 @@ class Diagnosis:
         )
 
     @property
+    def headline(self) -> str:
+        """The counts in one line."""
+        told = [f"{n:,} {s.replace('_', ' ')}" for s in STATES if (n := self.count(s))]
+        units = sum(place.units for place in self.places)
+        if not told:
+            return f"{units:,} units, none of them dead, saturated or linear"
+        return f"{', '.join(told)} of {units:,} units"
+
+    @property
     def cells(self) -> list[tuple[str, ...]]:
         """The rows of the table of activations, under `COLUMNS`."""
         return [_cells(place) for place in self.places]
@@ -238,6 +250,45 @@ class Diagnosis:
         Console(file=out, width=WIDTH, color_system=None, force_terminal=False).print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
+    def _repr_html_(self) -> str:
+        from plie.diagnosis.page import fragment
+
+        return fragment(self)
+
+    def plot(self, place: str | None = None, *, theme: str = "light") -> Figure:
+        """Draw the share of units in each state and the gradient's norms, or one place's inputs.
+
+        Args:
+            place: the name of an activation, for the histogram of its inputs.
+            theme: ``"light"`` or ``"dark"``.
+
+        Returns:
+            A figure that `plie.plot.save` writes.
+
+        Raises:
+            UnknownNameError: no such place or theme.
+        """
+        from plie.diagnosis.picture import inputs, overview
+
+        return overview(self, theme) if place is None else inputs(self[place], theme)
+
+    def save(self, path: str | Path, title: str = "Plié diagnosis") -> Path:
+        """Write the page (``.html``) or the figure (``.png``, ``.svg``, ``.pdf``).
+
+        Args:
+            path: its suffix says which.
+            title: of the page.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: another suffix, or a folder that does not exist.
+        """
+        from plie.diagnosis.page import write
+
+        return write(self, Path(path), title)
+
     def to_frame(self) -> pd.DataFrame:
         """One row for each unit, with ``place``, ``activation``, ``unit`` and all that is counted.
 
@@ -255,9 +306,31 @@ class Diagnosis:
             [vars(each) for each in self.flow], columns=["layer", "weights", "norm", "nonzero"]
         )
 
+    def to_json(self) -> str:
+        """The tables and the advice as JSON; what is no number or infinite is null."""
+        told = {
+            "batches": self.batches,
+            "places": self.summary(),
+            "flow": [vars(each) for each in self.flow],
+            "ratio": self.ratio,
+            "verdict": self.verdict,
+            "findings": [vars(each) for each in self.findings],
+            "notes": self.notes,
+        }
+        return json.dumps(_finite(told), indent=2, ensure_ascii=False)
+
     def summary(self) -> list[dict[str, Any]]:
         """One record for each place, with its counts and means, as the table shows them."""
         return [summary(place) for place in self.places]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither infinity nor NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def summary(place: Place) -> dict[str, Any]:
@@ -298,8 +371,8 @@ def _cells(place: Place) -> tuple[str, ...]:
         place.activation.label,
         str(place.units),
         *counts,
-        f"{place.centre:.2g} ± {place.deviation:.2g}",
-        f"{place.output_mean:.2g}",
+        f"{place.centre:.3g} ± {place.deviation:.3g}",
+        f"{place.output_mean:.3g}",
         "" if math.isnan(place.rank) else f"{place.rank:.3g}",
     )
 

@@ -119,6 +119,7 @@ class Spread:
         k = len(self._chosen)
         self._n = 0
         self._shift: Tensor | None = None
+        self._rounding = torch.zeros((), dtype=torch.float64, device=device)
         self._sum = torch.zeros(k, dtype=torch.float64, device=device)
         self._products = torch.zeros(k, k, dtype=torch.float64, device=device)
 
@@ -130,6 +131,7 @@ class Spread:
         few = (few if len(few) == len(self._chosen) else few[self._chosen]).double()
         if self._shift is None:
             self._shift = few.mean(1, keepdim=True)
+            self._rounding = torch.finfo(values.dtype).eps * self._shift.abs().max()
         few = few - self._shift
         self._n += few.shape[1]
         self._sum += few.sum(1)
@@ -137,14 +139,18 @@ class Spread:
 
     @property
     def rank(self) -> float:
-        """The effective rank; 0 where nothing varies, NaN where the outputs are no numbers."""
+        """The effective rank; 0 where nothing varies by more than the outputs are rounded.
+
+        It is NaN where the outputs are no numbers.
+        """
         mean = self._sum / self._n
         covariance = self._products / self._n - mean[:, None] * mean
         if not covariance.isfinite().all():
             return float("nan")
         values = torch.linalg.eigvalsh(covariance)
-        # Below is rounding, not spread.
-        values = torch.where(values > len(values) * 2e-16 * values.max(), values, 0).sqrt()
+        # Below is rounding, not spread: of the sums here, and of the outputs themselves.
+        least = torch.maximum(len(values) * 2e-16 * values.max(), self._rounding.square())
+        values = torch.where(values > least, values, 0).sqrt()
         if values.sum() == 0:
             return 0.0
         share = values / values.sum()
