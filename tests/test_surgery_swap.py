@@ -174,6 +174,65 @@ def test_an_encoder_takes_no_short_way():
     assert torch.allclose(model.layers[0].activation(x), x.sin())
 
 
+class Child(Inner):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+class Kept(nn.Module):
+    """A module that no list of submodules has, and one whose forward is not its class's."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = [nn.ReLU()]
+
+    def forward(self, x):
+        return self.hidden[0](x)
+
+
+def test_parents_hidden_modules_and_patched_forwards():
+    model, x = nn.Sequential(Child()), torch.tensor([-2.0, 3.0])
+    assert plie.swap(model, "relu", "identity").replaced[0].place == "0.relu"
+    assert model(x).tolist() == [1, -4]
+    model = Kept()
+    plie.swap(model, "relu", "identity", inputs=x)
+    assert model(x).tolist() == [-2, 3]
+    model = Inner()
+    model.forward = model.forward
+    with pytest.warns(CouldNotWarning, match="forward of the model was replaced"):
+        plie.swap(model, "relu", "identity")
+
+
+def test_an_operation_after_another():
+    """A call that became a layer is pruned as one."""
+
+    class Called(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(2, 5), nn.Linear(5, 1)
+
+        def forward(self, x):
+            return self.two(F.relu(self.one(x)))
+
+    model, x = Called(), torch.randn(30, 2)
+    before = model.one.weight.clone()
+    report = plie.swap(model, "relu", "elu", rescale=True)
+    assert report.rescaled[0][0] == "one"
+    assert torch.allclose(model.one.weight, before * report.rescaled[0][1])
+    with torch.no_grad():
+        model.one.weight[[0, 3]] = 0
+    want = model(x)
+    assert plie.prune(model, x).removed == {"swapped_relu": (0, 3)}
+    assert torch.allclose(model(x), want, atol=1e-6)
+
+
+def test_plies_own_networks_say_what_they_have():
+    model = plie.MLP(2, [4, 4], 2)
+    plie.swap(model, "relu", ["tanh", "silu"])
+    assert [act.name for act in model.activations] == ["tanh", "silu"]
+    assert "nn.SiLU()" in model.to_source()
+
+
 def test_one_for_each_place_and_shared_modules():
     shared = nn.ReLU()
     model = nn.Sequential(nn.Linear(2, 2), shared, nn.Linear(2, 2), shared, nn.ReLU())

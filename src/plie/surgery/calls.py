@@ -74,11 +74,6 @@ class Substitution(TorchFunctionMode):
 class Substituted:
     """What a module's class is derived from, beside the class it had."""
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """As before, with other activations."""
-        with Substitution(self):  # type: ignore[arg-type]
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
-
     def __reduce_ex__(self, protocol: Any) -> Any:
         # The class is made at run time, so a copy or a pickle makes it again.
         return _blank, (type(self).__mro__[2],), self.__dict__
@@ -90,7 +85,18 @@ _classes: dict[type, type] = {}
 def _class(base: type) -> type:
     """The derived class: one for each base, of the base's name."""
     if base not in _classes:
-        body = {"__module__": base.__module__, "__qualname__": base.__qualname__}
+        # Whoever asks for the forward's arguments, as torch.fx does, is told those it had.
+        @functools.wraps(base.forward)  # type: ignore[attr-defined]
+        def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            with Substitution(self):
+                return base.forward(self, *args, **kwargs)  # type: ignore[attr-defined]
+
+        body = {
+            "__module__": base.__module__,
+            "__qualname__": base.__qualname__,
+            "__doc__": base.__doc__,
+            "forward": forward,
+        }
         _classes[base] = types.new_class(
             base.__name__, (Substituted, base), exec_body=lambda space: space.update(body)
         )
@@ -158,17 +164,29 @@ def _calls(kind: type) -> dict[str, list[int]]:
     while waiting:
         tree, scope, first = _source(waiting.pop())
         for node in ast.walk(tree):
-            used: Any = None
             if isinstance(node, ast.Call) and (name := _name_of(node, scope)):
                 found.setdefault(name, []).append(first + node.lineno - 1)
-            elif isinstance(node, ast.Attribute) and _is_self(node.value):
-                used = _function(kind, node.attr)
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                used = inspect.unwrap(scope.get(node.func.id))  # type: ignore[arg-type]
-            if _belongs(used, kind) and used not in seen:
-                waiting.append(used)
-                seen.add(used)
+            for used in _used(node, kind, scope):
+                if _belongs(used, kind) and used not in seen:
+                    waiting.append(used)
+                    seen.add(used)
     return found
+
+
+def _used(node: ast.AST, kind: type, scope: dict[str, Any]) -> list[Any]:
+    """What else is looked into: the object's own methods, its parents', functions by name."""
+    if isinstance(node, ast.Attribute) and _is_self(node.value):
+        return [_function(kind, node.attr)]
+    if isinstance(node, ast.Attribute) and _is_super(node.value):
+        return [_function(base, node.attr) for base in kind.__mro__[1:]]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return [inspect.unwrap(scope.get(node.func.id))]  # type: ignore[arg-type]
+    return []
+
+
+def _is_super(node: ast.expr) -> bool:
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return called and node.func.id == "super"  # type: ignore[attr-defined]
 
 
 def readable(module: nn.Module) -> bool:

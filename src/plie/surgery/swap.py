@@ -312,6 +312,8 @@ def _remaining(model: nn.Module, rules: list[_Rule], inputs: Any) -> list[str]:
             place = Place(name, "call", get(act), module, act, None)
             if any(rule.takes(place) for rule in rules):
                 found.append(f"{act} at {name} is part of torch's {type(module).__name__}")
+        if isinstance(module, Substituted) and "forward" in vars(module):
+            found.append(f"the forward of {name or 'the model'} was replaced: its calls stay")
         if isinstance(module, torch.jit.ScriptModule):
             found.append(f"{name or 'the model'} is compiled by TorchScript: its calls stay")
         elif inputs is None and not readable(module):
