@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+from torch.utils.checkpoint import checkpoint
 
 import plie
 from plie.recognise import activation_of, name_of_call
@@ -175,8 +176,11 @@ def test_an_encoder_takes_no_short_way():
 
 
 class Child(Inner):
-    def forward(self, x):
-        return -super().forward(x)
+    def forward(this, x):  # noqa: N805 - it may have any name
+        return this.turned(super().forward(x))
+
+    def turned(this, x):  # noqa: N805
+        return -torch.relu(x)
 
 
 class Kept(nn.Module):
@@ -192,7 +196,9 @@ class Kept(nn.Module):
 
 def test_parents_hidden_modules_and_patched_forwards():
     model, x = nn.Sequential(Child()), torch.tensor([-2.0, 3.0])
-    assert plie.swap(model, "relu", "identity").replaced[0].place == "0.relu"
+    report = plie.swap(model, "relu", "identity")
+    assert report.replaced[0].place == "0.relu"
+    assert report.replaced[0].times == 2
     assert model(x).tolist() == [1, -4]
     model = Kept()
     plie.swap(model, "relu", "identity", inputs=x)
@@ -201,6 +207,36 @@ def test_parents_hidden_modules_and_patched_forwards():
     model.forward = model.forward
     with pytest.warns(CouldNotWarning, match="forward of the model was replaced"):
         plie.swap(model, "relu", "identity")
+
+
+class Checkpointed(nn.Module):
+    """A method that runs again on the way back, or a function."""
+
+    def __init__(self, reentrant):
+        super().__init__()
+        self.linear, self.reentrant = nn.Linear(3, 3), reentrant
+
+    def part(self, x):
+        return F.relu(self.linear(x))
+
+    def forward(self, x):
+        return checkpoint(self.part, x, use_reentrant=self.reentrant)
+
+
+class Closed(Checkpointed):
+    def forward(self, x):
+        return checkpoint(lambda y: F.relu(y), x, use_reentrant=False)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_what_a_checkpoint_runs_again_is_the_new_one(reentrant):
+    model, x = Checkpointed(reentrant), torch.randn(9, 3, requires_grad=True)
+    plie.swap(model, "relu", "sin")
+    model(x).sum().backward()
+    (want,) = torch.autograd.grad(model.linear(x).sin().sum(), x)
+    assert torch.allclose(x.grad, want, atol=1e-6)
+    with pytest.warns(CouldNotWarning, match="a gradient checkpoint of a function that is no"):
+        plie.swap(Closed(False), "relu", "sin")
 
 
 def test_an_operation_after_another():

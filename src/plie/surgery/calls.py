@@ -16,6 +16,7 @@ import textwrap
 import threading
 import types
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch.overrides import TorchFunctionMode
@@ -83,24 +84,32 @@ _classes: dict[type, type] = {}
 
 
 def _class(base: type) -> type:
-    """The derived class: one for each base, of the base's name."""
-    if base not in _classes:
-        # Whoever asks for the forward's arguments, as torch.fx does, is told those it had.
-        @functools.wraps(base.forward)  # type: ignore[attr-defined]
-        def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            with Substitution(self):
-                return base.forward(self, *args, **kwargs)  # type: ignore[attr-defined]
+    """The derived class: one for each base, of the base's name.
 
+    Not the forward alone runs under the mode, but every method that it calls on itself: gradient
+    checkpoints run those again by themselves.
+    """
+    if base not in _classes:
         body = {
             "__module__": base.__module__,
             "__qualname__": base.__qualname__,
             "__doc__": base.__doc__,
-            "forward": forward,
+            **{name: _under_the_mode(getattr(base, name)) for name in _scan(base).methods},
         }
         _classes[base] = types.new_class(
             base.__name__, (Substituted, base), exec_body=lambda space: space.update(body)
         )
     return _classes[base]
+
+
+def _under_the_mode(function: Callable[..., Any]) -> Callable[..., Any]:
+    # Whoever asks for a forward's arguments, as torch.fx does, is told those it had.
+    @functools.wraps(function)
+    def method(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        with Substitution(self):
+            return function(self, *args, **kwargs)
+
+    return method
 
 
 def _blank(base: type) -> Any:
@@ -153,34 +162,81 @@ def calls(module: nn.Module) -> dict[str, list[int]]:
         names of rows, each with the line of every call; empty for classes of torch's own, and
         where there is no source.
     """
-    return _calls(type(module))  # type: ignore[arg-type]
+    return _scan(type(module)).lines
 
 
-@functools.cache
-def _calls(kind: type) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+def reruns(module: nn.Module) -> bool:
+    """Whether a gradient checkpoint may run calls again that are in no method of the module's."""
+    return _scan(type(module)).reruns
+
+
+@dataclass(eq=False)
+class _Scan:
+    """What the source of a class shows.
+
+    Attributes:
+        lines: of the calls, by the row's name.
+        methods: forward, and those that it calls on its object.
+        reruns: as in `reruns`.
+    """
+
+    lines: dict[str, list[int]] = field(default_factory=dict)
+    methods: set[str] = field(default_factory=lambda: {"forward"})
+    reruns: bool = False
+
+
+_scans: dict[type, _Scan] = {}
+
+
+def _scan(kind: type) -> _Scan:
+    if kind not in _scans:
+        _scans[kind] = _scanned(kind)
+    return _scans[kind]
+
+
+def _scanned(kind: type) -> _Scan:
+    found = _Scan()
     waiting = [f for f in [_function(kind, "forward")] if _belongs(f, kind)]
     seen = set(waiting)
     while waiting:
-        tree, scope, first = _source(waiting.pop())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and (name := _name_of(node, scope)):
-                found.setdefault(name, []).append(first + node.lineno - 1)
-            for used in _used(node, kind, scope):
-                if _belongs(used, kind) and used not in seen:
+        text = _source(waiting.pop())
+        for node in ast.walk(text.tree):
+            if isinstance(node, ast.Call) and (name := _name_of(node, text)):
+                found.lines.setdefault(name, []).append(text.line + node.lineno - 1)
+            found.reruns |= _checkpoints(node, text)
+            for used in _used(node, kind, text):
+                if not _belongs(used, kind):
+                    continue
+                if isinstance(node, ast.Attribute) and _is_method(kind, node.attr):
+                    found.methods.add(node.attr)
+                if used not in seen:
                     waiting.append(used)
                     seen.add(used)
     return found
 
 
-def _used(node: ast.AST, kind: type, scope: dict[str, Any]) -> list[Any]:
+def _is_method(kind: type, name: str) -> bool:
+    return inspect.isfunction(inspect.getattr_static(kind, name, None))
+
+
+def _checkpoints(node: ast.AST, text: _Text) -> bool:
+    """Whether a call is a checkpoint of something else than a method or a submodule."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    first = node.args[0]
+    own = isinstance(first, ast.Attribute) and text.is_self(first.value)
+    return called == "checkpoint" and not own
+
+
+def _used(node: ast.AST, kind: type, text: _Text) -> list[Any]:
     """What else is looked into: the object's own methods, its parents', functions by name."""
-    if isinstance(node, ast.Attribute) and _is_self(node.value):
+    if isinstance(node, ast.Attribute) and text.is_self(node.value):
         return [_function(kind, node.attr)]
     if isinstance(node, ast.Attribute) and _is_super(node.value):
         return [_function(base, node.attr) for base in kind.__mro__[1:]]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return [inspect.unwrap(scope.get(node.func.id))]  # type: ignore[arg-type]
+        return [inspect.unwrap(text.scope.get(node.func.id))]  # type: ignore[arg-type]
     return []
 
 
@@ -192,7 +248,7 @@ def _is_super(node: ast.expr) -> bool:
 def readable(module: nn.Module) -> bool:
     """Whether the source of the module's forward can be read, or is torch's own."""
     forward = _function(type(module), "forward")
-    return not _belongs(forward, type(module)) or bool(_source(forward)[1])
+    return not _belongs(forward, type(module)) or bool(_source(forward).scope)
 
 
 def _function(kind: type, name: str) -> Any:
@@ -209,23 +265,41 @@ def _belongs(function: Any, kind: type) -> bool:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Text:
+    """A function's source: its syntax, the names it sees, its first line and its own object."""
+
+    tree: ast.AST = field(default_factory=lambda: ast.Module([], []))
+    scope: dict[str, Any] = field(default_factory=dict)
+    line: int = 0
+    me: str = ""
+
+    def is_self(self, node: ast.expr) -> bool:
+        """Whether it is the object that the method is of."""
+        return isinstance(node, ast.Name) and node.id == self.me
+
+
 @functools.cache
-def _source(function: Any) -> tuple[ast.AST, dict[str, Any], int]:
-    """Its syntax tree, the names it sees, which are none where there is no source; its line."""
+def _source(function: Any) -> _Text:
+    """What is written; no names at all where there is no source."""
     if not inspect.isfunction(function):
-        return ast.Module([], []), {}, 0
+        return _Text()
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (OSError, SyntaxError):
-        return ast.Module([], []), {}, 0
-    scope = {**vars(builtins), **function.__globals__}
-    return tree, {**scope, **inspect.getclosurevars(function).nonlocals}, first
+        return _Text()
+    names = {**vars(builtins), **function.__globals__}
+    names |= inspect.getclosurevars(function).nonlocals
+    within = function.__qualname__.rpartition(".")[0]
+    is_method = bool(within) and not within.endswith("<locals>")
+    me = function.__code__.co_varnames[0] if is_method else ""
+    return _Text(tree, names, first, me)
 
 
-def _name_of(node: ast.Call, scope: dict[str, Any]) -> str | None:
+def _name_of(node: ast.Call, text: _Text) -> str | None:
     """The row of one call, where the source tells it."""
-    called, is_method = _called(node.func, scope)
+    called, is_method = _called(node.func, text)
     if called is None:
         return None
     args = [None] * is_method + [_constant(each) for each in node.args]
@@ -236,20 +310,16 @@ def _name_of(node: ast.Call, scope: dict[str, Any]) -> str | None:
         return None
 
 
-def _called(node: ast.expr, scope: dict[str, Any]) -> tuple[Any, bool]:
+def _called(node: ast.expr, text: _Text) -> tuple[Any, bool]:
     """The function that is called, and whether it is as a method of a tensor."""
     if isinstance(node, ast.Name):
-        return scope.get(node.id), False
+        return text.scope.get(node.id), False
     if not isinstance(node, ast.Attribute):
         return None, False
-    owner, _ = _called(node.value, scope)
+    owner, _ = _called(node.value, text)
     if owner is not None:
         return getattr(owner, node.attr, None), False
-    return (None, False) if _is_self(node.value) else (METHODS.get(node.attr), True)
-
-
-def _is_self(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
+    return (None, False) if text.is_self(node.value) else (METHODS.get(node.attr), True)
 
 
 def _constant(node: ast.expr) -> Any:

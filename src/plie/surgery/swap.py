@@ -15,7 +15,16 @@ from plie.errors import InputError
 from plie.models import gain_of
 from plie.modules import Layer
 from plie.recognise import activation_of
-from plie.surgery.calls import PREFIX, Substituted, calls, guard, observed, readable, substitute
+from plie.surgery.calls import (
+    PREFIX,
+    Substituted,
+    calls,
+    guard,
+    observed,
+    readable,
+    reruns,
+    substitute,
+)
 from plie.surgery.configuration import settings_of, tell
 from plie.surgery.graph import NORMS, Refused, Step, producer, trace
 from plie.surgery.report import CouldNotWarning, Replaced, Swapped
@@ -314,6 +323,11 @@ def _remaining(model: nn.Module, rules: list[_Rule], inputs: Any) -> list[str]:
                 found.append(f"{act} at {name} is part of torch's {type(module).__name__}")
         if isinstance(module, Substituted) and "forward" in vars(module):
             found.append(f"the forward of {name or 'the model'} was replaced: its calls stay")
+        if reruns(module) and isinstance(module, Substituted):
+            found.append(
+                f"{name or 'the model'} has a gradient checkpoint of a function that is no method: "
+                "its calls, run again on the way back, are the old ones; make it a method"
+            )
         if isinstance(module, torch.jit.ScriptModule):
             found.append(f"{name or 'the model'} is compiled by TorchScript: its calls stay")
         elif inputs is None and not readable(module):
