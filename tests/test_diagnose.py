@@ -226,7 +226,8 @@ def test_moments_and_rank_are_those_of_all_at_once():
     assert found.histogram.counts.sum() == x.numel()
     edges = found.histogram.edges.numpy().copy()
     edges[0], edges[-1] = -np.inf, np.inf
-    assert np.histogram(values, edges)[0].tolist() == found.histogram.counts.tolist()
+    # A number at an edge may be rounded to either side.
+    assert np.abs(np.histogram(values, edges)[0] - found.histogram.counts.numpy()).max() <= 1
 
 
 @pytest.mark.parametrize("directions", [1, 3, 6])
@@ -321,7 +322,10 @@ def state(model):
         for kind in vars(module)
         if kind.endswith("_hooks") and getattr(module, kind) is not None
     ]
-    tensors = [*model.state_dict().values(), *(p.grad for p in model.parameters())]
+    tensors = [
+        *model.state_dict().values(),
+        *(p.grad for p in model.parameters() if p.grad is not None),
+    ]
     return [m.training for m in model.modules()], hooks, [t.clone() for t in tensors]
 
 

@@ -9,6 +9,7 @@ from .activation import Activation as Activation
 from .activation import Parameter as Parameter
 from .activation import Source as Source
 from .diagnosis.collect import diagnose as diagnose
+from .diagnosis.watching import watch as watch
 from .environment import Info as Info
 from .environment import info as info
 from .errors import DTypeError as DTypeError

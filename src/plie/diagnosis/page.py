@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from plie import figures
 from plie.diagnosis.picture import overview
-from plie.diagnosis.record import COLUMNS, FLOW_COLUMNS, Diagnosis
 from plie.errors import InputError
 from plie.plot import check_path, save
 from plie.store import write_atomically
@@ -16,7 +15,7 @@ from plie.store import write_atomically
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from plie.diagnosis.record import Place
+    from plie.diagnosis.record import Diagnosis, Place
 
 TALL = 20  # height of a histogram's strip
 
@@ -34,6 +33,7 @@ def page(diagnosis: Diagnosis, title: str = "Plié diagnosis") -> str:
 def fragment(diagnosis: Diagnosis) -> str:
     """The same as an HTML element for notebooks.
 
+    >>> from plie.diagnosis.record import Diagnosis
     >>> fragment(Diagnosis((), (), 1))[:4]
     '<div'
     """
@@ -77,9 +77,7 @@ def _render(template: str, diagnosis: Diagnosis, title: str) -> str:
             title=title,
             diagnosis=diagnosis,
             picture=Markup(drawn) if diagnosis.places else "",
-            columns=COLUMNS,
             rows=[(cells, strip(place)) for place, cells in rows],
-            flow_columns=FLOW_COLUMNS,
             tall=TALL,
         )
     )

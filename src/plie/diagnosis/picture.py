@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from plie.figures import COLOURS
+from plie.figures import COLOURS, DASHES
 from plie.notebook import NotebookFigure
 from plie.plot import palette_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -67,11 +67,46 @@ def inputs(place: Place, theme: str = "light") -> NotebookFigure:
     above = edges[-1] if facts.saturates_above is None else facts.saturates_above
     for low, high in ((edges[0], min(below, edges[-1])), (max(above, edges[0]), edges[-1])):
         if low < high:
-            axes.axvspan(low, high, color=palette.ink, alpha=0.1, lw=0)
+            axes.axvspan(low, high, color=palette.ink, alpha=0.1, lw=0, zorder=0)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_title(f"{_short(place.name)}: inputs of {place.activation.name}", color=palette.ink)
     axes.set_xlabel("x; grey: |f′| under 5 % of its maximum")
     axes.set_ylabel("% of all inputs")
+    return figure
+
+
+def over_time(
+    lines: Mapping[str, Sequence[tuple[int, float]]], what: str, theme: str = "light"
+) -> NotebookFigure:
+    """A line for each name against the step.
+
+    Args:
+        lines: name → its (step, value).
+        what: is measured, beside the axis.
+        theme: as in `plie.plot.curves`.
+
+    Raises:
+        UnknownNameError: another theme.
+    """
+    palette = palette_of(theme)
+    columns = max(1, min(4, 60 // max(len(_short(name)) + 6 for name in lines)))
+    size = (6.0, 3.2 + 0.2 * math.ceil(len(lines) / columns))
+    figure = NotebookFigure(size, layout="constrained", facecolor=palette.paper)
+    axes = _axes(figure, 1, 1, palette)
+    for i, (name, points) in enumerate(lines.items()):
+        x, y = zip(*points, strict=True)
+        style = DASHES[i // len(COLOURS) % len(DASHES)]
+        axes.plot(x, y, style, color=COLOURS[i % len(COLOURS)], lw=1.8, label=_short(name))
+    if "norm" in what and all(value > 0 for points in lines.values() for _, value in points):
+        axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel(what)
+    axes.grid(color=palette.ink, alpha=0.15)
+    legend = figure.legend(
+        loc="outside lower center", ncols=columns, frameon=False, labelcolor=palette.ink, fontsize=9
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
 
 

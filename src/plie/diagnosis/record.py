@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from plie.diagnosis.advice import Finding, findings
 
@@ -129,12 +129,15 @@ class Diagnosis:
         flow: every layer with weights, in the order of the model; empty without a loss.
         batches: how many were seen.
         notes: what was not looked at.
+        columns, flow_columns: heads of the tables of activations and of layers.
     """
 
     places: tuple[Place, ...]
     flow: tuple[Flow, ...]
     batches: int
     notes: tuple[str, ...] = ()
+    columns: ClassVar = COLUMNS
+    flow_columns: ClassVar = FLOW_COLUMNS
 
     def __getitem__(self, name: str) -> Place:
         from plie.errors import unknown
@@ -203,12 +206,12 @@ class Diagnosis:
 
     @property
     def cells(self) -> list[tuple[str, ...]]:
-        """The rows of the table of activations, under `COLUMNS`."""
+        """The rows of the table of activations, under ``columns``."""
         return [_cells(place) for place in self.places]
 
     @property
     def flow_cells(self) -> list[tuple[str, ...]]:
-        """The rows of the table of layers, under `FLOW_COLUMNS`."""
+        """The rows of the table of layers, under ``flow_columns``."""
         return [
             (each.layer or "the model itself", f"{each.weights:,}", f"{each.norm:.2e}",
              f"{100 * each.nonzero:.1f} %")

@@ -75,28 +75,26 @@ class Bins:
     """
 
     def __init__(self, first: Tensor) -> None:
-        finite = first[first.isfinite()].double()
-        if not len(finite):
-            finite = first.new_zeros(1).double()
-        middle, reach = finite.mean(), REACH * finite.std(correction=0)
-        low = torch.maximum(finite.min(), middle - reach)
-        high = torch.minimum(finite.max(), middle + reach)
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        share = torch.linspace(0, 1, BINS + 1, dtype=torch.float64, device=first.device)
-        self._edges = low + (high - low) * share
-        self._counts = torch.zeros(BINS, dtype=torch.int64, device=first.device)
+        values = first.double().nan_to_num(0, 0, 0)
+        middle, reach = values.mean(), REACH * values.std(correction=0)
+        low = torch.maximum(values.min(), middle - reach)
+        high = torch.minimum(values.max(), middle + reach)
+        # All the same: one wide around it.
+        half = torch.where(low == high, 0.5, 0.0)
+        self._low, self._width = low - half, (high - low + 2 * half) / BINS
+        self._counts = torch.zeros(BINS + 1, dtype=torch.int64, device=first.device)
 
     def add(self, values: Tensor) -> None:
         """Count values more; those that are no numbers are left out."""
-        values = values[values.isfinite()].double()
-        inside = self._edges[1:-1]
-        self._counts += torch.bincount(torch.bucketize(values, inside, right=True), minlength=BINS)
+        which = ((values.double() - self._low) / self._width).clamp_(0, BINS - 1)
+        which = which.nan_to_num_(BINS).long().flatten()
+        self._counts += torch.bincount(which, minlength=BINS + 1)
 
     @property
     def histogram(self) -> Histogram:
         """What was counted."""
-        return Histogram(self._edges.cpu(), self._counts.cpu())
+        steps = torch.arange(BINS + 1, dtype=torch.float64, device=self._low.device)
+        return Histogram((self._low + self._width * steps).cpu(), self._counts[:-1].cpu())
 
 
 class Spread:

@@ -1,0 +1,242 @@
+"""`plie.watch`: what becomes of a network's units while it is trained."""
+
+from __future__ import annotations
+
+import csv as tables
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import torch
+from torch import Tensor, nn
+
+from plie.attack.base import device_of, undisturbed
+from plie.diagnosis.collect import Collector
+from plie.diagnosis.flow import weights_of
+from plie.diagnosis.record import STATES, Diagnosis, Flow, Place
+from plie.errors import InputError, unknown
+from plie.units import watching
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+COLUMNS = ("step", "name", "what", "value")
+EVERY = 100
+Row = tuple[int, str, str, float]
+Write = Callable[[Row], None]
+
+
+@contextmanager
+def watch(
+    model: nn.Module,
+    every: int = EVERY,
+    *,
+    csv: str | Path | None = None,
+    tensorboard: Any = None,
+) -> Iterator[Watch]:
+    """Count dead, saturated and linear units while a network is trained.
+
+    A step is a forward pass of the whole model in training mode with gradients. At the first,
+    and at every so many after it, the batch runs through the model once more, in evaluation mode
+    and without gradients, and what `plie.diagnose` finds in it is kept as a few numbers; the
+    gradient's norms are those that the step's own backward pass leaves. Weights, gradients,
+    running statistics and random state are those of a training that nobody watches, and the
+    hooks are gone at the end.
+
+    Args:
+        model: the module that is called, not compiled.
+        every: steps from one sample to the next.
+        csv: a file for the numbers, one a line: step, name, what, value.
+        tensorboard: a folder for TensorBoard, or a writer with ``add_scalar``.
+
+    Yields:
+        A `Watch`, which grows as training goes on.
+
+    Raises:
+        InputError: ``every`` is no positive whole number, the file cannot be written, or
+            TensorBoard is not installed.
+
+    >>> import plie
+    >>> model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+    >>> with plie.watch(model, every=2) as seen:
+    ...     for _ in range(3):
+    ...         model(torch.ones(4, 1)).sum().backward()
+    >>> seen.steps, seen.diagnosis["1"].samples
+    ([0, 2], 4)
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise InputError(f"every is a positive whole number of steps, not {every!r}")
+    with ExitStack() as stack:
+        writers = [] if csv is None else [_csv(stack, Path(csv))]
+        writers += [] if tensorboard is None else [_tensorboard(stack, tensorboard)]
+        seen = Watch(model, every, writers)
+        stack.callback(seen._end)
+        hook = model.register_forward_hook(seen._step, with_kwargs=True)
+        stack.callback(hook.remove)
+        yield seen
+
+
+class Watch:
+    """What `watch` saw.
+
+    Attributes:
+        steps: at which samples were taken.
+        rows: ``(step, name, what, value)`` of every number: counts of units by state, the mean
+            and deviation of inputs and the mean output of each activation; the norm and the
+            share that is not zero of the gradient by each layer's weights.
+        diagnosis: of the last sample; None before the first.
+    """
+
+    def __init__(self, model: nn.Module, every: int, writers: list[Write]) -> None:
+        self._model, self._every, self._writers = model, every, writers
+        self._weights = weights_of(model)
+        self._n = 0
+        self._busy = False
+        self._hooks = ExitStack()
+        self._places: tuple[Place, ...] = ()
+        self._arrived: dict[int, tuple[Tensor, Tensor]] = {}
+        self.steps: list[int] = []
+        self.rows: list[Row] = []
+        self.diagnosis: Diagnosis | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """All numbers, one a row: ``step``, ``name``, ``what``, ``value``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(COLUMNS))
+
+    def plot(self, what: str = "dead", *, theme: str = "light") -> Figure:
+        """Draw one kind of number against the step, a line for each activation or layer.
+
+        Args:
+            what: as in ``rows``.
+            theme: as in `plie.plot.curves`.
+
+        Raises:
+            UnknownNameError: a number that was not taken, or another theme.
+        """
+        from plie.diagnosis.picture import over_time
+
+        kinds = list(dict.fromkeys(row[2] for row in self.rows))
+        if what not in kinds:
+            raise unknown("kind of number", what, kinds)
+        lines: dict[str, list[tuple[int, float]]] = {}
+        for step, name, kind, value in self.rows:
+            if kind == what:
+                lines.setdefault(name, []).append((step, value))
+        return over_time(lines, what.replace("_", " "), theme)
+
+    def __repr__(self) -> str:
+        return f"<Watch: {len(self.steps)} samples in {self._n} steps>"
+
+    # --- called by the model ---
+
+    def _step(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG002
+        if self._busy or not (module.training and torch.is_grad_enabled()):
+            return
+        self._finish()
+        if self._n % self._every == 0:
+            self.steps.append(self._n)
+            self._busy = True  # the pass below is none of training
+            try:
+                self._look(args, kwargs)
+            finally:
+                self._busy = False
+            for own in self._weights.values():
+                for weight in own:
+                    hook = weight.register_post_accumulate_grad_hook(self._arrive)
+                    self._hooks.callback(hook.remove)
+        self._n += 1
+
+    def _look(self, args: Any, kwargs: Any) -> None:
+        collector = Collector(self._model, ranked=False)
+        device = device_of(self._model, torch.empty(0))
+        with torch.no_grad(), undisturbed(self._model, device):
+            with watching(self._model, collector.see):
+                self._model(*args, **kwargs)
+            self._places = collector.finish()
+
+    def _arrive(self, weight: Tensor) -> None:
+        """Left on the device: to ask for the numbers now would make the step wait for them."""
+        slope = weight.grad
+        if slope is not None and id(weight) not in self._arrived:
+            slope = slope.to_dense() if slope.is_sparse else slope
+            self._arrived[id(weight)] = slope.detach().float().norm(), (slope != 0).sum()
+
+    def _finish(self) -> None:
+        """Keep what the last sample found: its backward pass is over."""
+        if not (self._places or self._arrived):
+            return
+        self._hooks.close()
+        flow = tuple(self._flow(*item) for item in self._weights.items()) if self._arrived else ()
+        self._arrived.clear()
+        self.diagnosis = Diagnosis(self._places, flow, 1)
+        self._places = ()
+        for name, what, value in numbers(self.diagnosis):
+            row = (self.steps[-1], name, what, value)
+            self.rows.append(row)
+            for write in self._writers:
+                write(row)
+
+    def _flow(self, layer: str, own: list[nn.Parameter]) -> Flow:
+        found = [self._arrived[id(p)] for p in own if id(p) in self._arrived]
+        total = sum(p.numel() for p in own)
+        norm = float(sum(float(n) ** 2 for n, _ in found) ** 0.5)
+        return Flow(layer, total, norm, sum(int(n) for _, n in found) / total)
+
+    def _end(self) -> None:
+        self._finish()
+        self._hooks.close()
+
+
+def numbers(diagnosis: Diagnosis) -> Iterator[tuple[str, str, float]]:
+    """Name, what and value of each number that is kept of a sample."""
+    for place in diagnosis.places:
+        for state in STATES:
+            yield place.name, state, place.count(state)
+        yield place.name, "input_mean", place.centre
+        yield place.name, "input_deviation", place.deviation
+        yield place.name, "output_mean", place.output_mean
+    for each in diagnosis.flow:
+        yield each.layer, "gradient_norm", each.norm
+        yield each.layer, "gradient_nonzero", each.nonzero
+
+
+# --- writers ------------------------------------------------------------------------------------
+
+
+def _csv(stack: ExitStack, path: Path) -> Write:
+    """Lines are written as they come, so that a run that is killed leaves its own."""
+    try:
+        file: TextIO = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+    except OSError as error:
+        raise InputError(f"cannot write '{path}': {error.strerror or error}") from None
+    table = tables.writer(file)
+    table.writerow(COLUMNS)
+
+    def write(row: Row) -> None:
+        table.writerow(row)
+        file.flush()
+
+    return write
+
+
+def _tensorboard(stack: ExitStack, target: Any) -> Write:
+    if not hasattr(target, "add_scalar"):
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise InputError(
+                "TensorBoard is not installed; install tensorboard, or give csv= a file"
+            ) from None
+        target = SummaryWriter(str(target))
+        stack.callback(target.close)
+    return partial(_scalar, target)
+
+
+def _scalar(writer: Any, row: Row) -> None:
+    step, name, what, value = row
+    writer.add_scalar(f"{what}/{name or 'model'}", value, step)
