@@ -294,6 +294,28 @@ def test_a_sine_of_large_weights_explodes():
     assert found.verdict == "exploding"
 
 
+def test_a_wall_of_dead_units_is_named():
+    model = nn.Sequential(biased(nn.Linear(4, 5), [-50.0] * 5), nn.ReLU(), nn.Linear(5, 2))
+    found = plie.diagnose(model, [(normal(9, 4), torch.arange(9) % 2)])
+    assert (found.verdict, found.flow_sentence) == ("zero", "No gradient arrives at any layer.")
+    assert "No gradient gets past '1'" in found.findings[0].sentence
+
+
+def test_what_overflows_is_not_finite():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    found = plie.diagnose(model, [normal(9, 4)], lambda y, _: (y * 1e30) ** 2)
+    assert found.verdict == "not finite"
+    assert "overflow" in found.findings[0].sentence
+    assert '"ratio": null' in found.to_json()
+
+
+def test_a_last_layer_off_the_path_says_nothing_of_the_first():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    found = plie.diagnose(model, [normal(9, 4)], lambda y, _: model[0](normal(9, 4)).sum())
+    assert (found.verdict, found.flow_sentence) == ("", "")
+    assert found.flow[0].norm > 0 == found.flow[1].norm
+
+
 def test_losses():
     model = nn.Sequential(nn.Linear(4, 1), nn.Tanh())
     x, target = normal(6, 4), normal(6, 1, seed=1)

@@ -208,9 +208,14 @@ def _flow(diagnosis: Diagnosis) -> Iterator[Finding]:
         return
     first, last = diagnosis.flow[0], diagnosis.flow[-1]
     norms = f"{first.norm:.2g} at '{first.layer}' and {last.norm:.2g} at '{last.layer}'"
-    yield Finding(
-        "gradient", "", f"{_FLOWS[verdict].format(norms=norms)}{_slopes(diagnosis)}.", True
-    )
+    wall = next((p for p in diagnosis.places if p.count("dead") == p.units), None)
+    if wall is not None and verdict in ("zero", "vanishing"):
+        sentence = (
+            f"No gradient gets past '{wall.name}', all of whose units are dead: its norm is {norms}"
+        )
+    else:
+        sentence = _FLOWS[verdict].format(norms=norms) + _slopes(diagnosis)
+    yield Finding("gradient", "", f"{sentence}.", True)
 
 
 _FLOWS = {
@@ -221,8 +226,8 @@ _FLOWS = {
     "weights (plie.init_), normalise, or clip the gradient",
     "not finite": "The gradient is infinite or no number: its norm is {norms}; lower the learning "
     "rate, and look for an overflow in the loss",
-    "zero": "No gradient arrives anywhere: its norm is {norms}; the loss does not depend on the "
-    "weights, or the last activation is dead on all samples",
+    "zero": "No gradient arrives anywhere: its norm is {norms}; look whether the loss depends on "
+    "the weights at all",
 }
 
 

@@ -27,6 +27,14 @@ STATES = ("dead", "nearly_dead", "saturated", "linear")
 WIDTH = 120
 LISTED = 40  # rows of a table in the terminal; the frame and the page have all
 FEWER = 1e-3  # ratio of the gradient's norms, first to last layer, below which it vanishes
+_NORMS = "its norm at '{first}' is {ratio} times that at '{last}'."
+FLOWS = {
+    "even": f"The gradient flows: {_NORMS}",
+    "vanishing": f"The gradient vanishes: {_NORMS}",
+    "exploding": f"The gradient explodes: {_NORMS}",
+    "zero": "No gradient arrives at any layer.",
+    "not finite": "The gradient is infinite or no number.",
+}
 COLUMNS = ("place", "activation", "units", "dead", "nearly", "saturated", "linear", "input",
            "output", "rank")  # fmt: skip
 FLOW_COLUMNS = ("layer", "weights", "gradient's norm", "not zero")
@@ -153,11 +161,14 @@ class Diagnosis:
 
     @property
     def ratio(self) -> float:
-        """The gradient's norm at the first layer over that at the last; NaN for fewer than two."""
+        """The gradient's norm at the first layer over that at the last.
+
+        It is NaN for fewer than two layers, and where the last gets none.
+        """
         if len(self.flow) < 2:
             return math.nan
         first, last = self.flow[0].norm, self.flow[-1].norm
-        return first / last if last else math.nan if first == 0 else math.inf
+        return first / last if last else math.nan
 
     @property
     def verdict(self) -> str:
@@ -173,6 +184,8 @@ class Diagnosis:
             return "not finite"
         if not any(norms):
             return "zero"
+        if math.isnan(self.ratio):
+            return ""
         if self.ratio < FEWER:
             return "vanishing"
         return "exploding" if self.ratio > 1 / FEWER else "even"
@@ -221,16 +234,11 @@ class Diagnosis:
     @property
     def flow_sentence(self) -> str:
         """The ratio and the verdict; "" without gradients."""
-        if not self.verdict:
+        told = FLOWS.get(self.verdict, "")
+        if not told:
             return ""
-        told = f"The gradient is {self.verdict}" if self.verdict != "even" else "The gradient flows"
         first, last = self.flow[0].layer, self.flow[-1].layer
-        times = (
-            f"{self.ratio:.2g} times that"
-            if math.isfinite(self.ratio)
-            else "not to be compared with that"
-        )
-        return f"{told}: its norm at '{first}' is {times} at '{last}'."
+        return told.format(first=first, last=last, ratio=f"{self.ratio:.2g}")
 
     def __rich__(self) -> Group:
         from rich.console import Group

@@ -127,7 +127,8 @@ class Watch:
         for step, name, kind, value in self.rows:
             if kind == what:
                 lines.setdefault(name, []).append((step, value))
-        return over_time(lines, what.replace("_", " "), theme)
+        units = " units" if what in STATES else ""
+        return over_time(lines, what.replace("_", " ") + units, theme)
 
     def __repr__(self) -> str:
         return f"<Watch: {len(self.steps)} samples in {self._n} steps>"
