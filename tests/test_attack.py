@@ -481,6 +481,10 @@ def test_gradients_are_taken_where_none_are_wanted(mlp, images):
         ({"y": torch.tensor([0])}, "classes of 2 points"),
         ({"target": torch.tensor([1])}, "targets of 2 points"),
         ({"seed": 1.5}, "a seed is a whole number"),
+        *[
+            ({"batch_size": size}, f"batch_size is a whole number from 1, not {size}")
+            for size in (0, -1, 2.5, None)
+        ],
     ],
 )
 def test_points_that_cannot_be_attacked_are_refused(change, message):

@@ -385,6 +385,8 @@ def test_progress_reaches_the_end(honest, digits):
         ({"attacks": ["pdg-5"]}, "unknown attack 'pdg-5'"),
         ({"attacks": ["autoatack"]}, "did you mean 'autoattack'"),
         ({"points": 0}, "points are a whole number from 1"),
+        ({"batch_size": -1}, "batch_size is a whole number from 1, not -1"),
+        ({"batch_size": 0}, "batch_size is a whole number from 1, not 0"),
         ({"data": (torch.zeros(0, 64), torch.zeros(0, dtype=torch.int64))}, "no points"),
         ({"data": 3}, "not int"),
         ({"data": [torch.zeros(3, 64)]}, "a batch is a pair"),

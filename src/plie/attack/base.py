@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from plie.attack.norms import NORMS
 from plie.errors import InputError, unknown
+from plie.recipe import is_whole
 from plie.seeds import check_seed, generator_of
 
 Progress = Callable[[float], None]
@@ -95,10 +96,11 @@ class Attack:
             progress: called with the share that is done.
 
         Raises:
-            InputError: points that do not fit the model or the bounds, or a model that the attack
-                cannot work on.
+            InputError: points that do not fit the model or the bounds, a batch of no points, or a
+                model that the attack cannot work on.
         """
         check_inputs(x, y, target, self.bounds)
+        check_batch_size(batch_size)
         x, device = x.detach(), device_of(model, x)
         generator = generator_of(check_seed(seed), device)
         found, predicted = torch.empty_like(x), torch.empty_like(y)
@@ -165,6 +167,16 @@ def undisturbed(model: nn.Module, device: torch.device, seed: int = 0) -> Iterat
         finally:
             for module, mode in modes:
                 module.training = mode
+
+
+def check_batch_size(size: int) -> None:
+    """Refuse a batch of no points.
+
+    Raises:
+        InputError: for anything but a whole number from 1.
+    """
+    if not is_whole(size) or size < 1:
+        raise InputError(f"batch_size is a whole number from 1, not {size}")
 
 
 def check_inputs(

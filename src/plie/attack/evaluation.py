@@ -13,6 +13,7 @@ from plie.attack.base import (
     BATCH,
     Attack,
     Progress,
+    check_batch_size,
     check_inputs,
     device_of,
     logits_at,
@@ -89,6 +90,7 @@ def evaluate(
         (_name(given), attack_of(given, eps=eps, norm=norm, bounds=bounds)) for given in attacks
     ]
     _check_attacks(chosen, eps, norm, bounds)
+    check_batch_size(batch_size)
     x, y = _drawn(_batches(data, images), points, check_seed(seed))
     check_inputs(x, y, None, bounds)
     right = _right(model, x, y, batch_size)
