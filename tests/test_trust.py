@@ -157,6 +157,42 @@ def test_probabilities_for_logits(honest, digits):
     assert not evaluate(logs, digits[1], EPS, USUAL).doubts, "these are logits"
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_no_numbers(honest, digits, value):
+    """A class 0 at each NaN, as argmax has it, would be a model that withstands everything."""
+
+    class Diverged(Noisy):
+        def forward(self, x):
+            hit = (x[:, 20] > 0.5).unsqueeze(1) * torch.eye(10)[0].bool()
+            return self.model(x).masked_fill(hit, value)
+
+    x, y = digits[1].features, torch.zeros(400, dtype=torch.int64)
+    bad = x[:, 20] > 0.5
+    found = evaluate(Diverged(honest), (x, y), 0.0, USUAL)
+    with torch.no_grad():
+        right = (honest(x).argmax(dim=1) == 0) & ~bad
+    assert found.clean == found.worst == wilson(int(right.sum()), 400)
+    assert grave(found) == {"not finite"}
+    (doubt,) = (d for d in found.doubts if d.name == "not finite")
+    assert f"At {int(bad.sum())} of 400 points" in doubt.sentence
+    attacked = PGD(0.0, 1)(Diverged(honest), x, y)
+    assert torch.equal(attacked.predictions == -1, bad)
+    assert bool(attacked.succeeded[bad].all())
+
+
+def test_where_an_attack_makes_logits_overflow_it_has_succeeded(honest):
+    class Fragile(Noisy):
+        def forward(self, x):
+            return self.model(x) / (x <= 0.5).all(dim=1, keepdim=True)
+
+    x = torch.full((5, 64), 0.5)
+    with torch.no_grad():
+        y = honest(x).argmax(dim=1)
+    found = PGD(1e-6, 1)(Fragile(honest), x, y)
+    assert bool(found.succeeded.all())
+    assert found.predictions.tolist() == [-1] * 5
+
+
 def test_a_random_model(honest, digits):
     found = evaluate(Noisy(honest), digits[1], EPS, USUAL)
     assert "random" in grave(found)

@@ -21,6 +21,7 @@ Progress = Callable[[float], None]
 Attempt = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 BATCH = 256  # points attacked at once
+NOTHING = -1  # the class that logits say which are not finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,10 @@ class Attacked:
         inputs: the adversarial ones, shaped as the points; a point that was wrong from the start
             stays as it was.
         succeeded: ``(n,)``, whether the model is wrong there (says the target, if there is one).
+            Where a logit is no finite number the model says nothing, and is wrong.
         norms: ``(n,)``, the size of each perturbation in the attack's norm.
-        predictions: ``(n,)``, the classes that the model sees in ``inputs``.
+        predictions: ``(n,)``, the classes that the model sees in ``inputs``; −1 where a logit is
+            no finite number.
     """
 
     inputs: Tensor
@@ -124,14 +127,14 @@ class Attack:
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         logits = logits_at(model, x, y)
-        found, predicted = x.clone(), logits.argmax(dim=1)
+        found, predicted = x.clone(), classes_of(logits)
         for attempt in self._attempts(model, logits.shape[1], generator):
             left = ~_is_done(predicted, y, target)
             if not bool(left.any()):
                 break
             rows = slice(None) if bool(left.all()) else left  # of all a view, not a copy
             tried = attempt(x[rows], y[rows], None if target is None else target[rows])
-            found[rows], predicted[rows] = tried, logits_at(model, tried, y[rows]).argmax(dim=1)
+            found[rows], predicted[rows] = tried, classes_of(logits_at(model, tried, y[rows]))
         return found, predicted
 
     def _attempts(
@@ -228,6 +231,15 @@ def logits_at(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
             f"{logits.shape[1]} apart"
         )
     return logits
+
+
+def classes_of(logits: Tensor) -> Tensor:
+    """The class ``(n,)`` of the largest logit; `NOTHING` where one is infinite or no number.
+
+    ``argmax`` takes the first NaN for the largest, so that a network that has diverged would be
+    right at every point of class 0.
+    """
+    return logits.argmax(dim=1).masked_fill(~logits.isfinite().all(dim=1), NOTHING)
 
 
 def _is_done(predicted: Tensor, y: Tensor, target: Tensor | None) -> Tensor:

@@ -15,6 +15,7 @@ from plie.attack.base import (
     Progress,
     check_batch_size,
     check_inputs,
+    classes_of,
     device_of,
     logits_at,
     undisturbed,
@@ -93,7 +94,8 @@ def evaluate(
     check_batch_size(batch_size)
     x, y = _drawn(_batches(data, images), points, check_seed(seed))
     check_inputs(x, y, None, bounds)
-    right = _right(model, x, y, batch_size)
+    said = _said(model, x, y, batch_size)
+    right = said == y
     robust, rows = right.clone(), []
     for done, (name, attack) in enumerate(chosen):
         tell = None if progress is None else _part(progress, done, len(chosen))
@@ -106,7 +108,7 @@ def evaluate(
     if checks:
         them = [attack for _, attack in chosen]
         words = {"seed": seed, "batch_size": batch_size}
-        doubts, notes = examine(model, x, y, right, robust, them, **words)
+        doubts, notes = examine(model, x, y, said, robust, them, **words)
     return Robustness(
         eps, norm, bounds, len(x), _share(right), _share(robust), tuple(rows), robust,
         tuple(doubts), tuple(notes),
@@ -188,12 +190,12 @@ def _drawn(batches: Iterator[Batch], points: int | None, seed: int) -> Batch:
     return torch.cat(xs), torch.cat(ys)
 
 
-def _right(model: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Tensor:
-    """Where the model is right, ``(n,)``."""
+def _said(model: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Tensor:
+    """The class ``(n,)`` that the model says of each point, by `classes_of`."""
     device = device_of(model, x)
     with undisturbed(model, device):
         parts = [
-            logits_at(model, a.to(device), b.to(device)).argmax(dim=1).to(y.device) == b
+            classes_of(logits_at(model, a.to(device), b.to(device))).to(y.device)
             for a, b in zip(x.split(batch_size), y.split(batch_size), strict=True)
         ]
     return torch.cat(parts)

@@ -20,11 +20,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from plie.attack.base import Attack, as_logits, device_of, undisturbed
+from plie.attack.base import NOTHING, Attack, as_logits, device_of, undisturbed
 from plie.attack.foreign import PARTS, TorchAttack, is_installed
 from plie.attack.gradient import FGSM, PGD, slope_at
 from plie.attack.objectives import OBJECTIVES
 from plie.errors import InputError
+from plie.seeds import generator_of
 from plie.statistics import wilson
 from plie.statistics.words import p_text
 
@@ -122,7 +123,7 @@ def examine(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
-    right: Tensor,
+    said: Tensor,
     withstood: Tensor,
     attacks: list[Attack],
     *,
@@ -135,7 +136,7 @@ def examine(
         model: what was attacked.
         x: its points.
         y: their classes.
-        right: ``(n,)``, where it was right from the start.
+        said: ``(n,)``, the classes it says of them without an attack.
         withstood: ``(n,)``, where no attack succeeded.
         attacks: what the report is of.
         seed: which points are taken, and of random starts.
@@ -145,9 +146,9 @@ def examine(
         The doubts, and sentences on what was not checked.
     """
     usual = attacks[0]
-    some = _drawn(torch.ones_like(right), seed)
-    found = [sliver(x, usual.bounds), *_outputs(model, x[some], y[some])]
-    chosen = _drawn(right, seed)
+    some = _drawn(torch.ones_like(said, dtype=torch.bool), seed)
+    found = [sliver(x, usual.bounds), unfinite(said), *_outputs(model, x[some], y[some])]
+    chosen = _drawn(said == y, seed)
     if len(chosen) < FEWEST:
         told = f"The model is right at {len(chosen)} points only: too few to check the attacks by."
         return [doubt for doubt in found if doubt], [told]
@@ -166,8 +167,7 @@ def examine(
 
 def _drawn(allowed: Tensor, seed: int) -> Tensor:
     rows = allowed.nonzero().flatten()
-    generator = torch.Generator().manual_seed(seed % 2**64)
-    return rows[torch.randperm(len(rows), generator=generator)[:CHECKED]]
+    return rows[torch.randperm(len(rows), generator=generator_of(seed))[:CHECKED]]
 
 
 # --- what the model and the points are ----------------------------------------------------------
@@ -188,6 +188,21 @@ def sliver(x: Tensor, bounds: tuple[float, float] | None) -> Doubt | None:
         "the bounds and the ε of the data as the model takes it.",
         {"low": low, "high": high, "share": share},
         grave=False,
+    )
+
+
+def unfinite(said: Tensor) -> Doubt | None:
+    """Points at which a logit is infinite or no number."""
+    count = int((said == NOTHING).sum())
+    if not count:
+        return None
+    return Doubt(
+        "not finite",
+        f"At {count} of {len(said)} points the model gives logits that are infinite or no numbers; "
+        "they count as wrong. The network has diverged, or its numbers overflow: train it at a "
+        "smaller rate, or look for what is not finite in its parameters.",
+        {"points": len(said), "not finite": count},
+        grave=True,
     )
 
 
