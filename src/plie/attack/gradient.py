@@ -102,7 +102,7 @@ class Gradient(Attack):
     def draw(
         self, rows: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None = None
     ) -> Tensor:
-        """Random perturbations of flat points ``(n, d)``, uniform in the ball; see `perturb`."""
+        """Random perturbations of flat points ``(n, d)``, within the ball; see `PGD`."""
         draw, reach = NORMS[self.norm].draw, self._reach(rows.shape[1])
         if not isinstance(generator, Sequence):
             return draw(rows, reach, generator)
@@ -124,7 +124,8 @@ class PGD(Gradient):
         norm: ``"linf"``, ``"l2"`` or ``"l1"``.
         loss: what is raised: ``"cross-entropy"``, ``"margin"`` or ``"dlr"``.
         restarts: random starts, each for the points that are still right.
-        random_start: uniform in the ball; otherwise the point itself.
+        random_start: in ℓ∞ uniform in the ball, in ℓ2 of uniform direction and length in [0, ε], in
+            ℓ1 likewise in [0, ε/10], further out being worse; otherwise the point itself.
         bounds: the least and the greatest value that an input may have; None for none.
 
     Raises:

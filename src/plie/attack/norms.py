@@ -17,6 +17,7 @@ Bounds = tuple[float, float] | None  # the least and the greatest value of an in
 Hold = Callable[[Tensor], Tensor]  # points, which it may overwrite, back in ball and bounds
 HALVINGS = 40  # of an interval, until it is as short as float32 can tell
 SHARE = 0.01  # of the coordinates that a step of ℓ1 changes
+SHORT = 0.1  # of the radius, how long a start in ℓ1 is at most
 
 
 class Norm(Protocol):
@@ -36,7 +37,7 @@ class Norm(Protocol):
         ...
 
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
-        """Random perturbations, uniform in the ball."""
+        """Random perturbations within the ball, to start from."""
         ...
 
     def step(self, slope: Tensor, points: Tensor, bounds: Bounds, /) -> Tensor:
@@ -95,9 +96,9 @@ class L2:
         return width * math.sqrt(d)
 
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
-        """A direction from the normal distribution, and the length of a uniform point."""
+        """A uniform direction, and a length uniform in [0, ε]."""
         direction = _direction(torch.empty_like(like).normal_(generator=generator))
-        return direction * (eps * _radius(like, generator))
+        return direction * _lengths(like, eps, generator)
 
     def step(self, slope: Tensor, _points: Tensor, _bounds: Bounds, /) -> Tensor:
         """The slope's direction."""
@@ -132,11 +133,17 @@ class L1:
         return width * d
 
     def draw(self, like: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
-        """Signed spacings of a uniform order, and the length of a uniform point."""
+        """A uniform point of the sphere, as signed spacings, shortened to within [0, ε/10].
+
+        A start of length ε changes all numbers a little where the best attack changes few by much;
+        steps that change a hundredth of the numbers do not undo it. On digits, ε = 3 and 50 steps,
+        a network is right at 4 % of the points after starts of up to ε/10 or none, at 10 % after
+        those of up to ε, and at 17 % after uniform ones.
+        """
         parts = torch.empty_like(like).exponential_(generator=generator)
         signs = torch.empty_like(like).uniform_(-1, 1, generator=generator).sign()
         parts = signs * parts / parts.sum(dim=1, keepdim=True)
-        return parts * (eps * _radius(like, generator))
+        return parts * _lengths(like, SHORT * eps, generator)
 
     def step(self, slope: Tensor, points: Tensor, bounds: Bounds, /) -> Tensor:
         """The signs of the steepest hundredth of the numbers (Tramèr & Boneh, arXiv:1904.13000).
@@ -198,7 +205,10 @@ def _direction(rows: Tensor) -> Tensor:
     return scaled / length.clamp_min(1)
 
 
-def _radius(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """The share of the radius at which a uniform point of a ball of d dimensions lies."""
-    n, d = like.shape
-    return like.new_empty(n, 1).uniform_(0, 1, generator=generator).pow(1 / d)
+def _lengths(like: Tensor, longest: float, generator: torch.Generator | None) -> Tensor:
+    """One for each row, uniform up to the longest.
+
+    Points uniform in a ball of many dimensions would all lie next to its sphere: their lengths
+    are εu^{1/d}. From there attacks of few steps end at worse points than from further inside.
+    """
+    return like.new_empty(len(like), 1).uniform_(0, 1, generator=generator) * longest
