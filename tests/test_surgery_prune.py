@@ -151,9 +151,22 @@ class Tied(nn.Module):
         return self.two(torch.relu(self.one(x)))
 
 
+class Twice(nn.Module):
+    """What the first layer computes goes past the activation as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = self.one(x)
+        return self.two(torch.relu(x)) + x
+
+
 @pytest.mark.parametrize(
     ("model", "why"),
     [
+        (Twice(), "what Linear at one computes is used elsewhere, too"),
         (Sized(), "its units go into view"),
         (Tied(), "shares its weights"),
         (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1)), "LayerNorm"),

@@ -458,6 +458,7 @@ def test_registered_names_keep_their_meaning(others):
     x = torch.randn(20)
     assert torch.allclose(ACT2FN["elu:alpha=2.0"](x), F.elu(x, 2.0), atol=1e-6)
     assert torch.allclose(ACT2FN["selu"](x), F.selu(x), atol=1e-6)
+    assert torch.equal(ACT2FN["plie_mish"](x), plie.get("mish")(x))
     assert set(plie.names(scalar=True)) <= {re.sub("^plie_", "", key) for key in ACT2FN}
 
 
