@@ -55,7 +55,7 @@ def evaluate(
     """Accuracy under each attack and under all of them, with intervals and what speaks against it.
 
     The checks of `plie.attack.trust` look at no more than 128 points. They cost about as much as
-    PGD-200 there and, where ``torchattacks`` is installed, 500 queries of Square: PGD-50 on a
+    PGD-300 there and, where ``torchattacks`` is installed, 500 queries of Square: PGD-50 on a
     thousand points costs as much.
 
     Args:

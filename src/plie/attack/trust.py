@@ -2,8 +2,15 @@
 
 An attack that finds nothing proves nothing: its gradient may be masked, its steps too few, its
 points in other units. Each check here looks for one such cause on some of the points, and says
-what it saw. What is compared with chance is: a check that is passed by an honest model raises a
-doubt in less than one report of a hundred.
+what it saw.
+
+Two doubts, "too weak" and "weak loss", are proved by points that a stronger attack breaks. The
+others are signs that something is masked, which chance could give as well; "single step" and
+"more steps" test for that at a level of 0.01. None of these signs was seen in 90
+networks for digits, of 64 units and three activations, trained for six epochs without an attack,
+against FGSM or against PGD-7, under FGSM and PGD-50 with ε = 0.05 or 0.1 in ℓ∞ (Wilson's interval
+for their share: 0 to 4.1 %), while in 52 the margin broke so much more than the cross-entropy that
+"weak loss" was grave.
 
 Source: Athalye et al., Obfuscated gradients give a false sense of security, arXiv:1802.00420;
 Carlini et al., On evaluating adversarial robustness, arXiv:1902.06705; the warnings of
@@ -90,11 +97,9 @@ class Subject:
         found = attack(self.model, self.x, self.y, seed=self.seed, batch_size=self.batch_size)
         return found.succeeded
 
-    def _pgd(self, steps: int) -> Tensor:
+    def _pgd(self, steps: int, loss: str) -> Tensor:
         usual = self.usual
-        return self.broken(
-            PGD(usual.eps, steps, norm=usual.norm, bounds=usual.bounds, loss=self.loss)
-        )
+        return self.broken(PGD(usual.eps, steps, norm=usual.norm, bounds=usual.bounds, loss=loss))
 
     @cached_property
     def by_one(self) -> Tensor:
@@ -111,12 +116,22 @@ class Subject:
     @cached_property
     def by_few(self) -> Tensor:
         """What PGD breaks in few steps."""
-        return self._pgd(FEW)
+        return self._pgd(FEW, self.loss)
 
     @cached_property
     def by_many(self) -> Tensor:
         """What PGD breaks in many steps."""
-        return self._pgd(MANY)
+        return self._pgd(MANY, self.loss)
+
+    @cached_property
+    def by_margin(self) -> Tensor:
+        """What PGD on the margin breaks in many steps."""
+        return self.by_many if self.loss == "margin" else self._pgd(MANY, "margin")
+
+    @cached_property
+    def by_slopes(self) -> Tensor:
+        """What any of these breaks, or any attack of the report."""
+        return ~self.withstood | self.by_one | self.by_few | self.by_many | self.by_margin
 
 
 def examine(
@@ -159,7 +174,8 @@ def examine(
         return [doubt for doubt in found if doubt], []
     if masked and masked.name == "saturated":
         subject = replace(subject, loss="margin")
-    found += [single_step(subject), more_steps(subject), unconverged(subject), unbounded(subject)]
+    found += [single_step(subject), more_steps(subject), unconverged(subject)]
+    found += [weak_loss(subject), unbounded(subject)]
     reason = _no_black_box(usual)
     found += [] if reason else [black_box(subject)]
     return [doubt for doubt in found if doubt], [reason] if reason else []
@@ -375,6 +391,23 @@ def unconverged(subject: Subject) -> Doubt | None:
     )
 
 
+def weak_loss(subject: Subject) -> Doubt | None:
+    """Another loss that breaks what withstood every attack of the report, and more steps."""
+    n, more = len(subject.x), _only(subject.by_margin, ~subject.withstood | subject.by_many)
+    low = wilson(more, n).low
+    if low <= 0.005:
+        return None
+    return Doubt(
+        "weak loss",
+        f"Of {int(subject.withstood.sum())} points that withstood all attacks, PGD-{MANY} on the "
+        f"margin breaks {more} that on the cross-entropy it does not: that loss is too weak here, "
+        f"and the accuracy that much too high. Count 'pgd-{MANY}:loss=margin' or 'autoattack' "
+        "among the attacks.",
+        {"broken": more, "withstood": int(subject.withstood.sum()), "points": n},
+        grave=low > 0.05,
+    )
+
+
 def unbounded(subject: Subject) -> Doubt | None:
     """Points that stand where anything may be done to them."""
     bounds = subject.usual.bounds
@@ -397,22 +430,21 @@ def unbounded(subject: Subject) -> Doubt | None:
 
 
 def black_box(subject: Subject) -> Doubt | None:
-    """A search without gradients that breaks what gradients do not."""
+    """A search without gradients that breaks what neither gradients nor the report's attacks do."""
     usual, n = subject.usual, len(subject.x)
     settings = {"n_queries": QUERIES}
     square = TorchAttack(
         usual.eps, "square", norm=usual.norm, bounds=usual.bounds, settings=settings
     )
-    white = subject.by_one | subject.by_few | subject.by_many
-    more = _only(subject.broken(square), white)
+    more = _only(subject.broken(square), subject.by_slopes)
     if wilson(more, n).low <= 0.02:
         return None
     return Doubt(
         "black box",
-        f"Square, which sees no gradient, breaks {more} of {n} points that FGSM and PGD do not, "
-        f"with {QUERIES} queries each: the gradients are masked. Count 'square' or 'autoattack' "
-        "among the attacks, and find what masks them.",
-        {"by Square alone": more, "by gradients": int(white.sum()), "points": n},
+        f"Square, which sees no gradient, breaks {more} of {n} points that neither the attacks nor "
+        f"FGSM and PGD on either loss do, with {QUERIES} queries each: the gradients are masked. "
+        "Count 'square' or 'autoattack' among the attacks, and find what masks them.",
+        {"by Square alone": more, "by others": int(subject.by_slopes.sum()), "points": n},
         grave=True,
     )
 
