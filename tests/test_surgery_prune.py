@@ -209,6 +209,32 @@ def test_a_model_that_computes_something_else_afterwards_is_as_it_was():
     assert torch.equal(model(x), want)
 
 
+class Winding(nn.Module):
+    """Torch.fx cannot follow it, but its part; which it runs once or twice."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+        self.part = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 4))
+
+    def forward(self, x):
+        for _ in range(self.times):
+            x = self.part(x) if x.abs().sum() > 0 else x
+        return x
+
+
+def test_parts_of_what_cannot_be_followed():
+    x = torch.randn(30, 4)
+    for times, removed in ((1, {"part.1": (1, 4)}), (2, {})):
+        model = Winding(times)
+        dies(model.part[0], [1, 4])
+        report = pruned(model, x, torch.randn(9, 4))
+        assert report.removed == removed
+        kept = dict.fromkeys(["part.1", "part.1#2"][: 2 * (times - 1)])
+        assert list(report.kept) == list(kept)
+        assert times == 1 or "more often than torch.fx shows" in report.kept["part.1"]
+
+
 def test_one_unit_is_left_and_a_bias_is_made_where_there_is_none():
     model = nn.Sequential(nn.Linear(2, 3), nn.ELU(), nn.Linear(3, 2, bias=False))
     dies(model[0], [0, 1, 2])

@@ -128,6 +128,43 @@ def test_what_has_no_weights_of_its_own_is_said():
     assert not (moved["two.weight"] | moved["two.bias"])
 
 
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x)))
+
+
+def test_shared_weights_are_left():
+    model = Tied()
+    with torch.no_grad():
+        model.one.bias[2] = -100
+    before = copy.deepcopy(model)
+    with pytest.warns(CouldNotWarning, match="relu were left: a layer shares its weights"):
+        plie.revive(model, torch.rand(9, 4))
+    assert not any(changed(before, model).values())
+
+
+def test_parts_of_what_torch_fx_cannot_follow():
+    model = plie.MLP(4, [6], 4)
+
+    class Winding(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mlp = model
+
+        def forward(self, x):
+            return self.mlp(x) if x.sum() > 0 else x
+
+    kill(model.layers[0], [3])
+    report = plie.revive(Winding(), torch.rand(30, 4))
+    assert 3 in report.units["mlp.layers.1"]
+    assert report.outgoing == ("mlp.layers.1",)
+
+
 def test_a_living_network_is_left_alone_and_draws_are_seeded():
     model, x = perceptron(), torch.rand(200, 4)
     before = copy.deepcopy(model)

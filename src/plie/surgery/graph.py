@@ -7,6 +7,7 @@ values of its layers. Arguments of forward that have a default keep it while it 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -113,22 +114,63 @@ def trace(model: nn.Module) -> Graph:
             f"torch.fx cannot follow the forward of {type(model).__name__}: {error}"
         ) from error
     graph = Graph({})
+    _add(graph, traced, model, "")
+    return graph
+
+
+def trace_parts(model: nn.Module) -> Graph:
+    """The graph of the model, or of the largest of its parts that torch.fx can follow, each alone.
+
+    What comes into such a part is an input of the graph, and what it returns is an output. How
+    often a part is run cannot be seen.
+
+    >>> class Winding(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.part = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    ...     def forward(self, x):
+    ...         return self.part(x) if x.sum() > 0 else x
+    >>> [step.name for step in trace_parts(Winding()).steps.values() if step.name]
+    ['part.0', 'part.1']
+    """
+    graph = Graph({})
+    waiting, seen = [("", model)], {id(model)}
+    while waiting:
+        name, module = waiting.pop(0)
+        try:
+            traced = trace(module)
+        except InputError:
+            parts = [(_joined(name, key), part) for key, part in module.named_children()]
+            waiting += [each for each in parts if id(each[1]) not in seen]
+            seen |= {id(part) for _, part in parts}
+            continue
+        nodes = next(iter(traced.steps)).graph
+        _add(graph, nodes, model, name)
+    return graph
+
+
+def _add(graph: Graph, traced: fx.Graph, model: nn.Module, prefix: str) -> None:
+    """Take in the steps of one traced module, which the model has under this name."""
     times: dict[str, int] = {}
     for node in traced.nodes:
-        step = _step(model, node)
+        step = _step(model, node, prefix)
         if step.name:
             graph.calls[step.name] = graph.calls.get(step.name, 0) + 1
         if step.activation is not None:
             times[step.place] = times.get(step.place, 0) + 1
             step.place += f"#{times[step.place]}" if times[step.place] > 1 else ""
         graph.steps[node] = step
-    return graph
 
 
-def _step(model: nn.Module, node: fx.Node) -> Step:
+def _joined(*names: str) -> str:
+    return ".".join(filter(None, names))
+
+
+def _step(model: nn.Module, node: fx.Node, prefix: str) -> Step:
     if node.op == "call_module":
-        module = model.get_submodule(str(node.target))
-        return Step(node, module, str(node.target), activation_of(module), str(node.target))
+        name = _joined(prefix, str(node.target))
+        module = model.get_submodule(name)
+        return Step(node, module, name, activation_of(module), name)
     if node.op not in ("call_function", "call_method"):
         return Step(node)
     function = getattr(Tensor, str(node.target), None) if node.op == "call_method" else node.target
@@ -140,7 +182,7 @@ def _step(model: nn.Module, node: fx.Node) -> Step:
         return Step(node)
     stack = list(node.meta.get("nn_module_stack") or {"": None})
     owner = stack[-1].partition("@")[0]
-    return Step(node, None, "", act, ".".join(filter(None, (owner, act.name))))
+    return Step(node, None, "", act, _joined(prefix, owner, act.name))
 
 
 # --- around an activation -----------------------------------------------------------------------
@@ -202,6 +244,37 @@ def pads(layer: Any) -> bool:
     if isinstance(layer.padding, str):
         return layer.padding == "same" and max(layer.kernel_size) > 1
     return any(layer.padding)
+
+
+def at_place(graph: Graph, place: str, places: Collection[str]) -> Step:
+    """The step of a place at which units were counted.
+
+    Args:
+        graph: of the model, or of its parts.
+        place: as `plie.units` names it.
+        places: all that were counted.
+
+    Raises:
+        Refused: the graph does not show it, or not how often it is run.
+    """
+    shown = {step.place: step for step in graph.steps.values() if step.activation}
+    again = place.partition("#")[0] + "#2"
+    if place not in shown:
+        raise Refused("torch.fx does not see it")
+    if again in places and again not in shown:
+        raise Refused("it is run more often than torch.fx shows")
+    return shown[place]
+
+
+def require_own(model: nn.Module, around: Around) -> None:
+    """Raises `Refused` where a layer around an activation shares a parameter with another."""
+    owners: dict[int, int] = {}
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    for layer in (around.layer, *(consumer.layer for consumer in around.consumers)):
+        if any(owners[id(parameter)] > 1 for parameter in layer.parameters()):
+            raise Refused("a layer shares its weights with another")
 
 
 def size_out(layer: Any) -> int:

@@ -16,10 +16,12 @@ from plie.surgery.graph import (
     Graph,
     Refused,
     Step,
+    at_place,
     consumers,
     pads,
     producer,
-    trace,
+    require_own,
+    trace_parts,
 )
 from plie.surgery.safety import restate, same_outputs
 from plie.units import count, each
@@ -66,7 +68,8 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     with zeros behind it, since at the border it is not constant. An optimiser has to be made anew.
 
     Args:
-        model: one that torch.fx can follow. Its class and its forward stay; layers shrink.
+        model: its class and its forward stay; layers shrink. Of one that torch.fx cannot follow,
+            the parts that it can.
         batches: a tensor, or batches as `plie.units.run` takes them; the first is run once more to
             compare.
 
@@ -74,8 +77,8 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
         the report, which says what is kept and why.
 
     Raises:
-        InputError: no batch, a model that torch.fx cannot follow, or one whose forward has sizes
-            of its layers written into it; the model is then as it was.
+        InputError: no batch, or a model whose forward has sizes of its layers written into it;
+            the model is then as it was.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> with torch.no_grad():
@@ -85,9 +88,10 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     1: 2 units removed
     """
     batches = batches if isinstance(batches, Tensor) else list(batches)
-    found = {p: u for p, u in count(model, batches).items() if bool(u.constant.any())}
+    counted = count(model, batches)
+    found = {place: units for place, units in counted.items() if bool(units.constant.any())}
     before = sum(p.numel() for p in model.parameters())
-    plans, kept = _plans(model, found)
+    plans, kept = _plans(model, found, list(counted))
     with same_outputs(model, next(iter(each(batches)))), torch.no_grad():
         for plan in plans.values():
             plan.carry_out()
@@ -124,18 +128,18 @@ class _Plan:
                 _shrink(step.module, keep)
 
 
-def _plans(model: nn.Module, found: dict[str, Units]) -> tuple[dict[str, _Plan], dict[str, str]]:
+def _plans(
+    model: nn.Module, found: dict[str, Units], places: list[str]
+) -> tuple[dict[str, _Plan], dict[str, str]]:
     if not found:
         return {}, {}
-    graph = trace(model)
-    steps = {step.place: step for step in graph.steps.values() if step.activation}
-    shared = _shared(model)
+    graph = trace_parts(model)
     plans: dict[str, _Plan] = {}
     kept: dict[str, str] = {}
     for place, units in found.items():
         try:
-            around = _around(graph, steps.get(place), units)
-            _require_own(around, shared)
+            around = _around(graph, at_place(graph, place, places), units)
+            require_own(model, around)
             removed, why = _removable(around, units)
         except Refused as reason:
             kept[place] = str(reason)
@@ -147,9 +151,7 @@ def _plans(model: nn.Module, found: dict[str, Units]) -> tuple[dict[str, _Plan],
     return plans, kept
 
 
-def _around(graph: Graph, step: Step | None, units: Units) -> Around:
-    if step is None:
-        raise Refused("torch.fx does not see it")
+def _around(graph: Graph, step: Step, units: Units) -> Around:
     if step.module is not None and step.module.state_dict() and graph.calls[step.name] > 1:
         raise Refused(f"{step} is used more than once")
     around = producer(graph, step)
@@ -157,22 +159,6 @@ def _around(graph: Graph, step: Step | None, units: Units) -> Around:
         raise Refused(f"{around.name} has another number of units")
     around.consumers = consumers(graph, around)
     return around
-
-
-def _shared(model: nn.Module) -> set[int]:
-    """Parameters that more than one module has."""
-    seen: set[int] = set()
-    twice: set[int] = set()
-    for module in model.modules():
-        for parameter in module._parameters.values():
-            (twice if id(parameter) in seen else seen).add(id(parameter))
-    return twice - {id(None)}
-
-
-def _require_own(around: Around, shared: set[int]) -> None:
-    for layer in (around.layer, *(c.layer for c in around.consumers)):
-        if any(id(p) in shared for p in layer.parameters()):
-            raise Refused("a layer shares its weights with another")
 
 
 def _removable(around: Around, units: Units) -> tuple[Tensor, str]:

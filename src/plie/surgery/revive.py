@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
@@ -13,7 +14,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from plie.seeds import check_seed, generator_of
-from plie.surgery.graph import Around, Refused, consumers, producer, trace
+from plie.surgery.graph import (
+    Around,
+    Refused,
+    at_place,
+    consumers,
+    producer,
+    require_own,
+    trace_parts,
+)
 from plie.surgery.report import CouldNotWarning
 from plie.units import count
 
@@ -72,7 +81,8 @@ def revive(
     dead where the derivative is exactly zero on every sample (ReDo's threshold of 0).
 
     Args:
-        model: run in evaluation mode on the batches; one that torch.fx can follow.
+        model: run in evaluation mode on the batches; of one that torch.fx cannot follow, the
+            parts that it can.
         batches: a tensor, or batches as `plie.units.run` takes them; to be gone through more than
             once.
         optimizer: whose state of what is drawn anew becomes zero, momentum and squares alike.
@@ -83,7 +93,7 @@ def revive(
         residual one, have no weights of their own.
 
     Raises:
-        InputError: no batch, or a model that torch.fx cannot follow.
+        InputError: no batch.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> _ = nn.init.constant_(model[0].bias, -100)
@@ -94,7 +104,7 @@ def revive(
     batches = list(batches) if not isinstance(batches, Tensor) else batches
     found = {place: units.dead for place, units in count(model, batches).items()}
     dead = {place: mask for place, mask in found.items() if bool(mask.any())}
-    arounds, kept = _arounds(model, dead)
+    arounds, kept = _arounds(model, dead, list(found))
     outgoing = tuple(place for place, around in arounds.items() if around.consumers)
     with torch.no_grad():
         for place, around in arounds.items():
@@ -122,19 +132,19 @@ def _indices(mask: Tensor) -> tuple[int, ...]:
     return tuple(int(i) for i in mask.nonzero().flatten())
 
 
-def _arounds(model: nn.Module, dead: dict[str, Tensor]) -> tuple[dict[str, Around], dict[str, str]]:
+def _arounds(
+    model: nn.Module, dead: dict[str, Tensor], places: list[str]
+) -> tuple[dict[str, Around], dict[str, str]]:
     """The layers around each place, and why where there are none."""
     if not dead:
         return {}, {}
-    graph = trace(model)
-    steps = {step.place: step for step in graph.steps.values() if step.activation}
+    graph = trace_parts(model)
     found: dict[str, Around] = {}
     kept: dict[str, str] = {}
     for place in dead:
         try:
-            if place not in steps:
-                raise Refused("torch.fx does not see it")
-            around = producer(graph, steps[place])
+            around = producer(graph, at_place(graph, place, places))
+            require_own(model, around)
             if around.layer.weight.shape[0] != len(dead[place]):
                 raise Refused(f"{around.name} has another number of units")
             found[place] = around
@@ -142,7 +152,9 @@ def _arounds(model: nn.Module, dead: dict[str, Tensor]) -> tuple[dict[str, Aroun
             kept[place] = str(why)
             continue
         with contextlib.suppress(Refused):  # the outgoing weights stay
-            around.consumers = consumers(graph, around)
+            taken = dataclasses.replace(around, consumers=consumers(graph, around))
+            require_own(model, taken)
+            found[place] = taken
     return found, kept
 
 
