@@ -91,8 +91,12 @@ def test_dead_is_nearly_dead_is_alive_by_the_number_of_samples():
     assert place.saturated.tolist() == [False, False, True]  # on 99.8 % of the samples
     assert place.flat.tolist() == [1.0, 0.999, 0.998]
     leaky = nn.Sequential(nn.LeakyReLU(1e-9))
-    assert plie.diagnose(leaky, torch.full((9, 2), -1.0)).count("dead") == 0
-    assert plie.diagnose(leaky, torch.full((9, 2), -1.0), tolerance=1e-8).count("dead") == 2
+    x = -1 - normal(9, 2).abs()
+    assert counts(plie.diagnose(leaky, x)["0"]) == (0, 0, 2, 0)
+    assert counts(plie.diagnose(leaky, x, tolerance=1e-8)["0"]) == (2, 0, 0, 0)
+    straight = nn.Sequential(nn.LeakyReLU(0.9))
+    assert counts(plie.diagnose(straight, x)["0"]) == (0, 0, 0, 2)
+    assert counts(plie.diagnose(straight, x, tolerance=0.9)["0"]) == (2, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("share", "saturated"), [(95, True), (94, False)])
@@ -195,6 +199,25 @@ def test_learned_values_are_those_the_layer_has_now():
     assert place.saturated.tolist() == [False, False, False, True]  # 1 is under 5 % of 30
 
 
+def test_a_learned_value_for_each_channel_makes_channels_of_units():
+    prelu = nn.PReLU(3)
+    with torch.no_grad():
+        prelu.weight.copy_(torch.tensor([0.0, 0.25, 1.0]))  # the last is the identity
+    for model in (prelu, Sloped(prelu.weight)):
+        (place,) = plie.diagnose(model, normal(5, 3, 70)).places
+        assert (place.units, place.samples) == (3, 350)
+        assert place.linear.tolist() == [False, False, True]
+
+
+class Sloped(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x):
+        return functional.prelu(x, self.weight)
+
+
 def test_a_single_vector_is_one_sample():
     found = plie.diagnose(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), normal(3))
     assert (found["1"].units, found["1"].samples) == (4, 1)
@@ -233,7 +256,8 @@ def test_moments_and_rank_are_those_of_all_at_once():
 @pytest.mark.parametrize("directions", [1, 3, 6])
 def test_the_effective_rank_of_planted_directions(directions):
     """Roy and Vetterli's formula, on the singular values that numpy finds."""
-    y = normal(500, directions) @ normal(directions, 6, seed=1) + 7
+    y = (normal(500, directions) @ normal(directions, 6, seed=1)).double()
+    y = y[y[:, 0].argsort()] + 1e6  # far from zero, and every part with a mean of its own
     values = np.linalg.svd(y.double().numpy() - y.double().numpy().mean(0), compute_uv=False)
     share = values[:directions] / values[:directions].sum()
     spread = Spread(6, torch.device("cpu"))

@@ -139,6 +139,7 @@ def test_numbers_are_written_as_they_come(tmp_path):
     assert read == seen.rows
     assert writer.told == [(f"{what}/{name}", value, step) for step, name, what, value in seen.rows]
     assert {row[0] for row in seen.rows} == {0, 2}
+    assert len({row[:3] for row in seen.rows}) == len(seen.rows)
     assert {name for _, name, what, _ in seen.rows if what == "dead"} == {"2", "5"}
     assert all(math.isfinite(row[3]) for row in seen.rows)
 
