@@ -212,6 +212,17 @@ def test_a_function_makes_the_model(tmp_path, monkeypatch):
         find("mine:make")
 
 
+def test_images_that_a_study_scaled_have_no_bounds(tmp_path, capsys):
+    settings = {"hidden": 8, "epochs": 1, "seeds": 1, "lr": 0.01, "baselines": False}
+    Study("digits", "relu", folder=tmp_path, **settings).run()
+    picture = tmp_path / "a.png"
+    words = ["--eps", "0.3", "-a", "pgd-3", "--points", "20", "--no-checks", "-o", str(picture)]
+    code, out, _ = typed(capsys, "attack", str(tmp_path), *words)
+    assert code == 0
+    assert "pgd-3:eps=0.3,bounds=none" in out
+    assert picture.exists()
+
+
 def test_points_that_a_study_did_not_see_are_refused(swept):
     for arguments, message in (
         ({"data": "iris"}, "other points"),
@@ -248,7 +259,10 @@ def test_a_studys_network_is_attacked_from_the_command_line(swept, tmp_path, cap
         (["nothing"], "there is no model 'nothing'"),
         (["STUDY", "--eps", "1/0"], "--eps takes a number or a fraction"),
         (["STUDY", "-a", "fgms"], "did you mean 'fgsm'"),
-        (["STUDY", "--norm", "l3"], "unknown norm 'l3'"),
+        (["STUDY", "--norm", "l2"], "name the radius"),
+        (["STUDY", "--rows", "9999"], "rows from 0 to"),
+        (["STUDY", "--images", "-o", "a.png"], "leave --output or --images"),
+        (["STUDY", "--eps", "0.1", "--norm", "l3"], "unknown norm 'l3'"),
         (["STUDY", "-o", "figure.jpeg"], "figure.jpeg"),
         (["STUDY", "--rows", "one"], "--rows takes rows such as 0,7"),
         (["STUDY", "--seed", "one"], "--seed takes a whole number"),

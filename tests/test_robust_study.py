@@ -252,6 +252,16 @@ def test_studies_that_cannot_be_are_refused(settings, message, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
+def test_what_is_under_way_is_told(tmp_path):
+    told = []
+    settings = {"hidden": 8, "epochs": 2, "seeds": 1, "lr": 0.01, "baselines": False}
+    Study("digits", "relu", folder=tmp_path, attack="pgd-20:eps=0.1", **settings).run(
+        progress=lambda label, done, total: told.append(done)
+    )
+    assert told == sorted(told)
+    assert len({share for share in told if 0.6 < share < 1}) > 20  # the steps of the attack
+
+
 def test_a_cnn_is_studied_from_the_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     words = "digits --model cnn --hidden 4,16 --act silu --adversary fgsm-rs:eps=0.1"
@@ -274,7 +284,26 @@ def test_a_store_of_before_attacks_is_read_and_used(tmp_path):
             db.execute(f"ALTER TABLE cells DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     assert load(tmp_path).findings() == first.findings()
+    with sqlite3.connect(tmp_path / "study.sqlite") as db:  # to read changes nothing
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
     assert Study("digits", "relu", **settings).run().reused == first.total
+
+
+def test_results_of_another_format_are_read_and_not_used(tmp_path, monkeypatch):
+    settings = {"hidden": 4, "epochs": 1, "seeds": 1, "lr": 0.01, "folder": tmp_path}
+    first = Study("digits", "relu", **settings).run()
+    monkeypatch.setattr("plie.study.records.FORMAT", 99)
+    assert load(tmp_path).findings() == first.findings()
+    assert len(load(tmp_path).groups) == len(first.groups)
+    assert Study("digits", "relu", **settings).run().reused == 0
+
+
+def test_a_network_that_diverged_withstands_nothing(tmp_path):
+    settings = {"hidden": 8, "epochs": 3, "seeds": 2, "optimizer": "sgd", "baselines": False}
+    rates = {"lr_grid": [0.1, 1e30], "attack": "pgd-3:eps=0.05"}
+    found = Study("digits", "softplus", folder=tmp_path, **settings, **rates).run()
+    assert found.groups[0].lr == 0.1
+    assert found.groups[0].rates[1].robust == 0
 
 
 # --- the convolutional network ------------------------------------------------------------------

@@ -41,6 +41,7 @@ def examples(
     attack: Attack,
     rows: Sequence[int],
     *,
+    inputs: Tensor | None = None,
     seed: int = 0,
     scale: Scale | None = None,
     theme: str = "light",
@@ -55,6 +56,7 @@ def examples(
         data: classes, in the units that the model takes.
         attack: such as `plie.attack.PGD`.
         rows: which points; each is a row of the figure.
+        inputs: what the attack made of these rows; it is asked anew when None.
         seed: of the attack.
         scale: of the data's features, to print them in their own units.
         theme: ``"light"`` or ``"dark"``.
@@ -73,7 +75,7 @@ def examples(
 
     _check_rows(rows, len(data))
     x, y = data.features[list(rows)].float(), data.labels[list(rows)]
-    found = attack(model, x, y, seed=seed).inputs
+    found = attack(model, x, y, seed=seed).inputs if inputs is None else inputs
     with undisturbed(model, x.device), torch.no_grad():
         said = [as_logits(model(points)).softmax(dim=1) for points in (x, found)]
     palette = palette_of(theme)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from plie.subject import Subject
 
 USUAL = ("fgsm", "pgd-50")
-DRAWN = 3  # rows of the picture where none are named
+DRAWN = 3  # rows of the picture where none are named,
+LOOKED_AT = 100  # of so many
 
 
 def _option(text: str, metavar: str | None = None, *names: str) -> Any:
@@ -41,6 +42,9 @@ def attack(
         str | None, _option("Radius, as 0.1 or 8/255; a study's own by default.", "X")
     ] = None,
     norm: Annotated[str | None, _option("linf, l2 or l1.")] = None,
+    bounds: Annotated[
+        str | None, _option("Least and greatest input, as 0..1, or none.", "LOW..HIGH")
+    ] = None,
     target: Annotated[str | None, _option("Column of a file that holds the classes.")] = None,
     act: Annotated[str | None, _option("Which network of a study; the best by default.")] = None,
     seed: Annotated[str | None, _option("Which of its seeds; the median by default.", "N")] = None,
@@ -69,17 +73,20 @@ def attack(
         check_path(output)
     which = None if seed is None else number("--seed", seed, int)
     chosen = find(model, data, target=target, act=act, seed=which, weights=weights)
-    radius, size, bounds = _ball(chosen, eps, norm)
     words = split_commas(attacks or []) or list(USUAL)
-    made = [attack_of(word, eps=radius, norm=size, bounds=bounds) for word in words]
+    ball = _ball(chosen, eps, norm, bounds, words)
+    made = [attack_of(word, **ball) for word in words]
+    asked = _rows(rows, len(chosen.data))
+    if output is not None and images:
+        raise InputError("a picture takes a model of flat rows; leave --output or --images")
     with progress_bar(quiet or as_json, "attacks") as show:
         found = evaluate(
             chosen.model,
             chosen.data,
-            radius,
+            made[0].eps,
             made,
-            norm=size,
-            bounds=bounds,
+            norm=made[0].norm,
+            bounds=made[0].bounds,
             points=None if points is None else number("--points", points, int),
             images=images,
             checks=not no_checks,
@@ -92,43 +99,58 @@ def attack(
         out.print(chosen.label, markup=False)
         out.print(found)
     if output is not None:
-        path = _draw(chosen, made[-1], rows, output, images)
+        path = _draw(chosen, made[-1], asked, output)
         if not (quiet or as_json):
             print(path)
 
 
 def _ball(
-    chosen: Subject, eps: str | None, norm: str | None
-) -> tuple[float, str, tuple[float, float] | None]:
+    chosen: Subject, eps: str | None, norm: str | None, bounds: str | None, words: list[str]
+) -> dict[str, Any]:
     """Radius, norm and bounds: as asked for, or as the model's study had them."""
-    from plie.attack import parse
+    from plie.attack import attack_of, parse
 
-    had = parse(chosen.attack) if chosen.attack else None
-    bounds = (0.0, 1.0) if chosen.data.image_shape else None
-    if had is None:
-        if eps is None:
-            raise InputError("name the radius of the attacks, as --eps 0.1 or --eps 8/255")
-        return ratio("--eps", eps), norm or "linf", bounds
-    return had.eps if eps is None else ratio("--eps", eps), norm or had.norm, had.bounds
+    image = chosen.data.image_shape is not None and chosen.scale is None
+    ball: dict[str, Any] = {"norm": norm or "linf", "bounds": (0.0, 1.0) if image else None}
+    if chosen.attack:
+        had = parse(chosen.attack)
+        ball = {"norm": had.norm, "bounds": had.bounds, "eps": had.eps}
+        if norm not in (None, had.norm):  # another norm measures with another rule
+            ball = {"norm": norm, "bounds": had.bounds}
+    if bounds is not None:
+        ball["bounds"] = parse(f"pgd:eps=1,bounds={bounds}").bounds
+    own = [attack_of(word).eps for word in words if "eps=" in word]
+    if eps is not None or own:
+        ball["eps"] = ratio("--eps", eps) if eps is not None else own[0]
+    if "eps" not in ball:
+        raise InputError("name the radius of the attacks, as --eps 0.1 or --eps 8/255")
+    return ball
 
 
-def _draw(chosen: Subject, last: Attack, rows: str | None, output: str, images: bool) -> Path:
+def _rows(given: str | None, count: int) -> list[int]:
+    words = [word for word in (given or "").split(",") if word.strip()]
+    rows = [number("--rows", word, int, "rows such as 0,7") for word in words]
+    for row in rows:
+        if not 0 <= row < count:
+            raise InputError(f"--rows takes rows from 0 to {count - 1}, not {row}")
+    return rows
+
+
+def _draw(chosen: Subject, last: Attack, asked: list[int], output: str) -> Path:
+    """A picture of the rows asked for, or of the first ones whose class the attack changes."""
+    import torch
+
     from plie.adversarial import examples
     from plie.plot import save
 
-    if images:
-        raise InputError("a picture takes a model of flat rows; leave --output or --images")
-    words = [word for word in (rows or "").split(",") if word.strip()]
-    asked = [number("--rows", word, int, "rows such as 0,7") for word in words]
-    shown = asked or _fooled(chosen, last)
-    return save(examples(chosen.model, chosen.data, last, shown, scale=chosen.scale), output)
-
-
-def _fooled(chosen: Subject, last: Attack) -> list[int]:
-    """The first points whose class the attack changes; the first of all if there are none."""
-    import torch
-
-    few = chosen.data.take(torch.arange(min(100, len(chosen.data))))
+    looked = torch.tensor(asked or range(min(LOOKED_AT, len(chosen.data))))
+    few = chosen.data.take(looked)
     found = last(chosen.model, few.features, few.labels)
-    changed = found.succeeded & (found.norms > 0)
-    return changed.nonzero().flatten()[:DRAWN].tolist() or list(range(min(DRAWN, len(few))))
+    fooled = (found.succeeded & (found.norms > 0)).nonzero().flatten().tolist()
+    places = (
+        list(range(len(looked))) if asked else fooled[:DRAWN] or list(range(len(looked)))[:DRAWN]
+    )
+    inputs = found.inputs[places]
+    return save(
+        examples(chosen.model, few, last, places, inputs=inputs, scale=chosen.scale), output
+    )

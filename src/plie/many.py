@@ -197,6 +197,7 @@ class Networks:
         x: Tensor,
         y: Tensor,
         generators: Sequence[torch.Generator] | None = None,
+        heard: Callable[[], None] = lambda: None,
     ) -> Tensor:
         """What an attack makes of each member's points against it, in evaluation mode.
 
@@ -205,15 +206,16 @@ class Networks:
             x: features ``(members, n, …)``.
             y: classes ``(members, n)``.
             generators: of each member's random start; torch's own when None.
+            heard: called at each step.
         """
         shape, state, buffers = self.shape, self.state, self.buffers
+
+        def logits(points: Tensor) -> Tensor:
+            heard()
+            return as_logits(stacked.outputs(shape, state, buffers, points, own=True))
+
         with evaluating(shape):
-            return attack.perturb(
-                lambda points: as_logits(stacked.outputs(shape, state, buffers, points, own=True)),
-                x,
-                y,
-                generators,
-            )
+            return attack.perturb(logits, x, y, generators)
 
     def part(self, members: slice) -> Networks:
         """Some of them; they share their memory with these."""

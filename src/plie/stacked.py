@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -125,11 +126,10 @@ class _Stack:
         best = _Best(self.networks, self.recipe.patience)
         self.look(0)
         for epoch, factor in enumerate(self.recipe.factors):
-            self.curves.append(self.epoch(self.lrs * factor))
+            self.curves.append(self.epoch(self.lrs * factor, self.hear(epoch, progress)))
             self.look(epoch + 1)
             if self.job.validation is not None:
                 self.seen.append(self.measure(*self.job.validation))
-            progress((epoch + 1) / self.recipe.epochs)
             if self.seen and best.are_over(epoch, self.seen[-1][0]):
                 break
         best.restore()
@@ -141,7 +141,13 @@ class _Stack:
         if epoch in self.job.probes:
             self.probes.append(self.job.look(self.networks, epoch))
 
-    def epoch(self, rates: Tensor) -> tuple[Tensor, Tensor]:
+    def hear(self, epoch: int, progress: Callable[[float], None]) -> Callable[[], None]:
+        """What is called after each batch of an epoch, to tell how far all of them are."""
+        batches = -(-len(self.job.y) // (self.recipe.batch_size or len(self.job.y)))
+        done = itertools.count(epoch * batches + 1)
+        return lambda: progress(next(done) / (batches * self.recipe.epochs))
+
+    def epoch(self, rates: Tensor, heard: Callable[[], None]) -> tuple[Tensor, Tensor]:
         """One pass: each member's mean loss and share of right answers."""
         job, shape = self.job, self.networks.shape.train()
         total, right, mass = (torch.zeros(len(self.seeds)) for _ in range(3))
@@ -165,6 +171,7 @@ class _Stack:
             mass += share.cpu()
             if not y.is_floating_point():
                 right += (vmap(hits)(made.detach(), y) * w).sum(dim=1).cpu()
+            heard()
         mass = mass.clamp_min(TINY)
         return total / mass, right / mass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -70,8 +70,9 @@ def share_out(
 
     with one_thread(), ThreadPoolExecutor(threads, initializer=torch.set_num_threads,
                                           initargs=(1,)) as pool:  # fmt: skip
-        futures = [pool.submit(one, i) for i in range(len(items))]
+        futures: list[Future[R]] = []
         try:
+            futures += [pool.submit(one, i) for i in range(len(items))]
             left = set(futures)
             while left:
                 finished, left = wait(left, LOOK, FIRST_EXCEPTION)

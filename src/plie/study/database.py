@@ -121,8 +121,6 @@ class Store:
             )
         if not tables:
             _retry(lambda: self.db.execute("PRAGMA journal_mode = WAL").fetchone())
-        if tables and version < VERSION:
-            self._update()
         # every transaction waits for the disk: they are few
         self.db.execute("PRAGMA synchronous = FULL")
         if not tables:
@@ -139,14 +137,15 @@ class Store:
             self.db.execute(f"PRAGMA application_id = {APPLICATION}")
 
     def _update(self) -> None:
-        """Add the columns of version 2 to a store of version 1."""
-        with self.transaction():
-            (version,) = self.db.execute("PRAGMA user_version").fetchone()
-            if version == VERSION:  # another process was faster
-                return
-            for column in ("validation_robust", "test_robust"):
-                self.db.execute(f"ALTER TABLE cells ADD COLUMN {column} REAL")
+        """Add what version 2 has to a store of version 1, which is read as it is until then."""
+        missing = set(MEASURES) - self._columns()
+        for column in missing:
+            self.db.execute(f"ALTER TABLE cells ADD COLUMN {column} REAL")
+        if missing:
             self.db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _columns(self) -> set[str]:
+        return {row[1] for row in self.db.execute("PRAGMA table_info(cells)")}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -196,6 +195,7 @@ class Store:
         """Those of the cells that are ours to train now, and the keys of those already trained."""
         keys = [cell.key for cell in cells]
         with self.transaction():
+            self._update()
             done = {key for (key,) in self._where("SELECT key FROM cells", keys)}
             workers = dict(self.db.execute("SELECT worker, seen FROM workers"))
             alive = {worker for worker, seen in workers.items() if self._lives(worker, seen)}
@@ -216,6 +216,11 @@ class Store:
             self.db.executemany(_INSERT, _rows(candidate, results))
             keys = [(result.cell.key,) for result in results]
             self.db.executemany("DELETE FROM claims WHERE key = ?", keys)
+
+    def beat(self) -> None:
+        """Say that this worker is still at its networks."""
+        with self.transaction():
+            self._seen()
 
     def _seen(self) -> None:
         row = (self.worker, time.time())
@@ -238,7 +243,8 @@ class Store:
     def measures(self, candidate: Candidate) -> Iterator[tuple[Any, ...]]:
         """(key, *`MEASURES`) of each of its trained networks, without anything large."""
         with self._errors():
-            columns = ", ".join(("key", *MEASURES))
+            there = self._columns()
+            columns = ", ".join(n if n in there else f"NULL AS {n}" for n in ("key", *MEASURES))
             question = f"SELECT {columns} FROM cells WHERE candidate = ?"
             yield from self.db.execute(question, (candidate.digest,))
 

@@ -22,6 +22,7 @@ FIRST = 8  # cells of the first job of a shape, whose cost is not known yet
 GROWTH = 8.0  # a job is at most so many times the last one, which it is judged by
 MOST = 4096  # cells of a job, and numbers (its networks' parameters) below
 MOST_NUMBERS = 1 << 24
+BEAT = 60.0  # seconds after which a worker says that it lives, well below its claims' expiry
 PAUSE = 0.1  # seconds between questions whether other processes are done
 
 # called as progress(label, networks done, networks in all); a share of one may be done
@@ -57,6 +58,7 @@ class Jobs:
         self.reused = self.done = self.total - sum(len(job.cells) for job in self.waiting)
         self.running: set[str] = set()
         self._sizes: dict[object, float] = {}
+        self._beat = time.monotonic()
         self._costs: dict[object, float] = {}  # seconds for one network
         self.tell("", 0)
 
@@ -106,6 +108,9 @@ class Jobs:
 
     def tell(self, label: str, share: float) -> None:
         """Tell the progress: besides what is done, this many networks' worth is under way."""
+        if share and time.monotonic() - self._beat > BEAT:
+            self._beat = time.monotonic()
+            self.store.beat()
         if self.progress is not None:
             # never a whole number while something is under way: whole ones are kept
             self.progress(label, self.done + share * (1 - 1e-9), self.total)
@@ -114,7 +119,10 @@ class Jobs:
         sizes = (candidate.inputs, *candidate.hidden, candidate.outputs)
         numbers = sum(a * b for a, b in pairwise(sizes))
         most = min(MOST, MOST_NUMBERS // max(numbers, 1))
-        return max(1, min(int(self._sizes.get(_shape(candidate), FIRST)), most))
+        # attacks and convolutions take seconds each
+        slow = bool(candidate.adversary or candidate.attack or candidate.image)
+        first = 1 if slow else FIRST
+        return max(1, min(int(self._sizes.get(_shape(candidate), first)), most))
 
 
 def _shape(candidate: Candidate) -> object:

@@ -191,7 +191,9 @@ class Candidate:
         given = {f.name: settings[f.name] for f in fields(cls) if f.name in settings}
         given |= {name: tuple(settings.get(name, ())) for name in ("hidden", "image")}
         given |= {"recipe": Recipe(**recipe)}
-        return cls(**given | {"activation": act and recall(act), "baseline": baseline})
+        made = cls(**given | {"activation": act and recall(act), "baseline": baseline})
+        made.__dict__["settings"] = settings  # as they were written: its networks' keys hash them
+        return made
 
 
 def describe(act: Activation) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -63,7 +64,7 @@ def run_job(
     )
     with one_thread():
         train, test = (_Measured(many, candidate, *part) for part in (data.train, data.test))
-    robust = _robust(many, candidate, seeds, data)
+    robust = _robust(many, candidate, seeds, data, progress or _ignore)
     values = _rows(many)
     return [
         CellResult(
@@ -146,21 +147,43 @@ def _tell_most(progress: Callable[[float], None] | None) -> Callable[[float], No
     return progress and (lambda share: progress(share * (1 - ATTACKING)))
 
 
+def _ignore(share: float) -> None:
+    pass
+
+
 def _robust(
-    many: Networks, candidate: Candidate, seeds: Sequence[int], data: Points
+    many: Networks,
+    candidate: Candidate,
+    seeds: Sequence[int],
+    data: Points,
+    progress: Callable[[float], None],
 ) -> Sequence[Sequence[float | None]]:
     """Of the validation and the test points: each network's share that is right under attack."""
     if not candidate.attack:
         return [[None] * len(many)] * 2
-    attack = parse(candidate.attack)
-    return [
-        robust_shares(many, attack, *part, seeds, candidate.numbers)
-        for part in (data.validation, data.test)
-    ]
+    attack, parts = parse(candidate.attack), (data.validation, data.test)
+    count = sum(len(y) for _, y in parts)
+    shares, before = [], 0.0
+    for x, y in parts:
+        mine = ATTACKING * len(y) / count
+        told = partial(_tell, progress, 1 - ATTACKING + before, mine)
+        shares.append(robust_shares(many, attack, x, y, seeds, candidate.numbers, told))
+        before += mine
+    return shares
+
+
+def _tell(progress: Callable[[float], None], before: float, mine: float, share: float) -> None:
+    progress(before + mine * share)
 
 
 def robust_shares(
-    many: Networks, attack: Gradient, x: Tensor, y: Tensor, seeds: Sequence[int], numbers: int
+    many: Networks,
+    attack: Gradient,
+    x: Tensor,
+    y: Tensor,
+    seeds: Sequence[int],
+    numbers: int,
+    progress: Callable[[float], None] = _ignore,
 ) -> list[float]:
     """The share of points that each network gets right, whatever the attack's restarts do.
 
@@ -171,6 +194,7 @@ def robust_shares(
         y: classes ``(n,)``.
         seeds: of each network's random starts.
         numbers: that a network computes for a point.
+        progress: told the share that is done.
     """
     rows = min(ATTACKED, len(y))
     at_once = min(max(1, CACHED // (numbers * rows)), -(-len(many) // torch.get_num_threads()))
@@ -180,19 +204,21 @@ def robust_shares(
         generators = [generator_of(seed) for seed in seeds[members]]
         right = torch.zeros(len(part))
         pieces = list(zip(x.split(ATTACKED), y.split(ATTACKED), strict=True))
-        for done, (features, classes) in enumerate(pieces):
-            tell(done / len(pieces))
+        steps, done = len(pieces) * attack.restarts * attack.count, itertools.count()
+        for features, classes in pieces:
             own = features.expand(len(part), *features.shape)
             mine = classes.expand(len(part), -1)
             still = hits(part.outputs(features), mine)
             for _ in range(attack.restarts):
-                moved = part.perturbed(attack, own, mine, generators)
+                moved = part.perturbed(
+                    attack, own, mine, generators, lambda: tell(next(done) / steps)
+                )
                 still = still & hits(part.outputs(moved, own=True), mine)
             right += still.sum(dim=1)
         return (right / len(y)).tolist()
 
     parts = [slice(i, i + at_once) for i in range(0, len(many), at_once)]
-    return [share for shares in share_out(shares, parts, lambda _: None) for share in shares]
+    return [share for shares in share_out(shares, parts, progress) for share in shares]
 
 
 def _curves(history: History) -> bytes:
