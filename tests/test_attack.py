@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import plie
-from plie.attack import FGSM, PGD, parse
+from plie.attack import FGSM, PGD, TorchAttack, attack_of, parse
 from plie.attack.norms import NORMS
 from plie.attack.objectives import OBJECTIVES
 from plie.attack.spec import spec
@@ -581,6 +581,50 @@ def test_probabilities_are_attacked_as_they_are(images):
 def test_words_and_attacks_are_the_same(text, attack):
     assert parse(text) == attack
     assert parse(spec(attack)) == attack
+
+
+NUMBERS = st.floats(0, 1e300, allow_subnormal=False)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=st.sampled_from(["fgsm", "pgd", "square"]),
+    eps=NUMBERS | st.integers(0, 300) | st.just(8 / 255),
+    norm=st.sampled_from(["linf", "l2", "l1"]),
+    low=st.floats(-1e30, 0) | st.just(-0.1 / 0.3),
+    high=st.floats(1e-30, 1e30) | st.integers(1, 300),
+    unbounded=st.booleans(),
+    loss=st.sampled_from(list(OBJECTIVES)),
+    restarts=st.integers(1, 10**9),
+    start=st.booleans(),
+    steps=st.integers(1, 10**9),
+    size=st.none() | NUMBERS,
+    more=st.fixed_dictionaries(
+        {},
+        optional={
+            "n_queries": st.integers(1, 10**7),
+            "p_init": NUMBERS,
+            "verbose": st.booleans(),
+            "loss": st.sampled_from(["ce", "Margin"]),
+            "seed": st.none(),
+        },
+    ),
+)
+@example(*("pgd", 1 / 3, "linf", -0.4242129, 2.8214867, False), *("dlr", 1, True, 10, 1 / 7, {}))
+def test_a_spec_says_all_of_an_attack(
+    kind, eps, norm, low, high, unbounded, loss, restarts, start, steps, size, more
+):
+    words = {"norm": norm, "bounds": None if unbounded else (low, high)}
+    if kind == "square":
+        pytest.importorskip("torchattacks")
+        words |= {"bounds": (low, high), "norm": "linf" if norm == "l1" else norm}
+        attack = TorchAttack(eps, "square", settings=more, **words)
+    elif kind == "fgsm":
+        attack = FGSM(eps, size, loss=loss, restarts=restarts, random_start=start, **words)
+    else:
+        attack = PGD(eps, steps, size, loss=loss, restarts=restarts, random_start=start, **words)
+    assert attack_of(spec(attack)) == attack
+    assert spec(attack_of(spec(attack))) == spec(attack)
 
 
 def test_what_is_said_goes_before_what_is_usual():

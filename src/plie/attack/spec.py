@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 KINDS = ("fgsm", "fgsm-rs", "pgd-10")
 COMMON = ("eps", "norm", "bounds")  # settings of every attack
+WORDS = {"true": True, "false": False, "none": None}
 
 
 def parse(text: str, **usual: Any) -> Gradient:
@@ -35,7 +36,7 @@ def parse(text: str, **usual: Any) -> Gradient:
     >>> parse("pgd-50", eps=0.1).steps, parse("fgsm-rs:eps=8/255").random_start
     (50, True)
     """
-    name, _, rest = text.strip().lower().partition(":")
+    name, rest = _parts(text)
     kind, given = _kind(name, KINDS)
     known = {field.name for field in fields(kind)}
     for key, value in _words(rest, text):
@@ -63,7 +64,7 @@ def attack_of(given: str | Attack, **usual: Any) -> Attack:
     """
     if not isinstance(given, str):
         return given
-    name, _, rest = given.strip().lower().partition(":")
+    name, rest = _parts(given)
     if name not in FOREIGN:
         _kind(name, (*KINDS, *FOREIGN))
         return parse(given, **usual)
@@ -104,18 +105,26 @@ def _gradient_name(attack: Attack) -> str:
     return "fgsm-rs" if getattr(attack, "random_start", True) else "fgsm"
 
 
+def _parts(text: str) -> tuple[str, str]:
+    """The name, in small letters, and what follows the colon."""
+    name, _, rest = text.strip().partition(":")
+    return name.strip().lower(), rest
+
+
 def _words(rest: str, text: str) -> Iterator[tuple[str, str]]:
     """The settings that follow a colon."""
     for word in filter(None, rest.split(",")):
         key, equals, value = (part.strip() for part in word.partition("="))
-        key = key.replace("-", "_")
+        key = key.lower().replace("-", "_")
         if not equals:
             raise InputError(f"in '{text}': {key} takes a value, as {key}=…")
         yield key, value
 
 
 def _literal(value: str) -> Any:
-    """A whole number, a number, or the text."""
+    """A truth value, nothing, a whole number, a number, or the text."""
+    if value.lower() in WORDS:
+        return WORDS[value.lower()]
     for kind in (int, _number):
         try:
             return kind(value)
@@ -127,13 +136,14 @@ def _literal(value: str) -> Any:
 def _kind(name: str, kinds: Sequence[str]) -> tuple[type[Gradient], dict[str, Any]]:
     if name in ("fgsm", "fgsm-rs"):
         return FGSM, {"random_start": name == "fgsm-rs"}
-    steps = re.fullmatch(r"pgd-?(\d{1,6})?", name)
+    steps = re.fullmatch(r"pgd-?(\d{1,18})?", name)
     if steps is None:
         raise unknown("attack", name, kinds)
     return PGD, {"steps": int(steps[1])} if steps[1] else {}
 
 
 def _value(key: str, value: str, text: str) -> Any:
+    value = value.lower()
     if key in ("norm", "loss"):
         return value
     try:
@@ -143,6 +153,8 @@ def _value(key: str, value: str, text: str) -> Any:
             return None if value == "none" else _pair(value)
         if key in ("steps", "restarts"):
             return int(value)
+        if key == "step_size" and value == "none":
+            return None
         return _number(value)
     except (KeyError, ValueError, ZeroDivisionError):
         raise InputError(f"in '{text}': {key} cannot be '{value}'") from None
@@ -164,5 +176,11 @@ def _pair(text: str) -> tuple[float, float]:
 
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
-        return "..".join(f"{each:g}" for each in value)
+        return "..".join(map(_short, value))
     return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
+def _short(number: float) -> str:
+    """Six digits where they say the number, as 0 or 255; else all of them."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
