@@ -1,10 +1,12 @@
 from . import attack as attack
 from . import data as data
+from . import integrations as integrations
 from . import nn as nn
 from . import plot as plot
 from . import sklearn as sklearn
 from . import study as study
 from . import training as training
+from . import units as units
 from .activation import Activation as Activation
 from .activation import Parameter as Parameter
 from .activation import Source as Source

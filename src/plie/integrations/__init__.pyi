@@ -1,0 +1,2 @@
+from . import timm as timm
+from . import transformers as transformers
