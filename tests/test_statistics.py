@@ -730,3 +730,13 @@ def test_the_page_gives_its_colours():
     assert "var(--class0)" in drawn
     with pytest.raises(UnknownNameError, match="unknown theme 'drak'; did you mean 'dark'"):
         diagram(many(3), theme="drak")
+
+
+def test_a_verdict_on_shares_names_no_impossible_one():
+    row = {"relu": [0.8, 0.99, 0.98]}
+    ends = [
+        float(re.search(r"interval \S+ to ([\d.]+)\)", str(said))[1])
+        for said in (verdict(row), verdict(row, points=False))
+    ]
+    assert ends[0] == 100
+    assert ends[1] > 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plie.statistics.compare import Comparison, compare, score_table, seeds_needed
-from plie.statistics.interval import Array, Interval, intervals
+from plie.statistics.interval import Array, Interval, interval
 from plie.statistics.words import LEVEL, count, joined, listed, number, p_text
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Teller:
 
     def nothing(self, ordered: Sequence[str]) -> str:
         ends = ordered[0], ordered[-1]
-        means = self.alike([_interval(self.rows[name]) for name in ends])
+        means = self.alike([self.middle(name) for name in ends])
         best, last = (f"{m}{self.unit} ({name})" for m, name in zip(means, ends, strict=True))
         span = f"the means run from {best} to {last}."
         if self.made[0].finding == "too few seeds":
@@ -179,18 +179,19 @@ class _Teller:
         width = min((each.high - each.low for each in scaled), default=0)
         return [number(each.mean, width) for each in scaled]
 
+    def middle(self, name: str) -> Interval:
+        """The interval of a mean; that of shares ends at 0 and 1."""
+        row = self.rows[name]
+        are_shares = self.points and row.min() >= 0 and row.max() <= 1
+        return interval(row, within=(0.0, 1.0) if are_shares else None)
+
     def mean(self, name: str) -> str:
-        found = _interval(self.rows[name])
+        found = self.middle(name)
         return (found.scaled(100) if self.points else found).told(self.unit)
 
     @property
     def unit(self) -> str:
         return " %" if self.points else ""
-
-
-def _interval(row: Array) -> Interval:
-    (found,) = intervals(row[None])
-    return found
 
 
 def _better_first(comparison: Comparison) -> tuple[str, str, Interval]:
