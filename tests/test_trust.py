@@ -419,6 +419,25 @@ def test_images_are_given_as_such_where_that_is_asked(digits):
         evaluate(cnn, plie.data.load("iris"), EPS, ["fgsm"], images=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_of_another_type_is_given_points_of_its_own(honest, digits, dtype):
+    import copy
+
+    model = copy.deepcopy(honest).to(dtype)
+    x, y = digits[1].features, digits[1].labels
+    attacks = ["fgsm", "pgd-10:loss=margin", TorchAttack(EPS, "square", settings={"n_queries": 9})]
+    found = evaluate(model, digits[1], EPS, attacks)
+    usual = evaluate(honest, digits[1], EPS, attacks, checks=False)
+    assert found.worst.mean == pytest.approx(usual.worst.mean, abs=0.03)
+    attacked = PGD(EPS, 10)(model, x, y)
+    assert attacked.inputs.dtype == torch.float32
+    with torch.no_grad():
+        said = model(attacked.inputs.to(dtype)).argmax(dim=1)
+    assert torch.equal(said, attacked.predictions)
+    assert torch.equal(said != y, attacked.succeeded)
+    assert bool((attacked.norms <= EPS * (1 + 1e-6)).all())
+
+
 def test_points_are_drawn_by_the_seed():
     from plie.attack.evaluation import _drawn
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -90,8 +89,9 @@ class Attack:
         model's parameters, their gradients, its mode and the global random state are as before.
 
         Args:
-            model: returns logits ``(n, k)``, or one logit of two classes.
-            x: inputs ``(n, …)``, floating, within the bounds.
+            model: returns logits ``(n, k)``, or one logit of two classes; it is given points in
+                the type of its parameters.
+            x: inputs ``(n, …)``, floating, within the bounds; the adversarial ones have their type.
             y: their classes ``(n,)``, int64.
             target: classes ``(n,)`` that the model is to say instead; any wrong one when None.
             seed: of the random starts.
@@ -104,7 +104,7 @@ class Attack:
         """
         check_inputs(x, y, target, self.bounds)
         check_batch_size(batch_size)
-        x, device = x.detach(), device_of(model, x)
+        model, x, device = suited(model, x), x.detach(), device_of(model, x)
         generator = generator_of(check_seed(seed), device)
         found, predicted = torch.empty_like(x), torch.empty_like(y)
         with undisturbed(model, device, seed):
@@ -146,7 +146,34 @@ class Attack:
 
 def device_of(model: nn.Module, x: Tensor) -> torch.device:
     """Where the model is: the device of its first parameter or buffer, or else of ``x``."""
-    return next((held.device for held in chain(model.parameters(), model.buffers())), x.device)
+    return next((held.device for held in _held(model)), x.device)
+
+
+def suited(model: nn.Module, x: Tensor) -> nn.Module:
+    """The model itself, or, where its parameters are of another type than points, one around it.
+
+    That one is given what the attack moves, in the type of ``x``, and so an adversarial input does
+    to the model what it did in the attack.
+    """
+    dtype = next((held.dtype for held in _held(model) if held.is_floating_point()), x.dtype)
+    return model if dtype == x.dtype or isinstance(model, _Cast) else _Cast(model, dtype)
+
+
+class _Cast(nn.Module):
+    """A model that takes points in another type than its own."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model, self.dtype = model, dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.model(x.to(self.dtype))
+        return made
+
+
+def _held(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
 
 
 def as_logits(made: Tensor) -> Tensor:

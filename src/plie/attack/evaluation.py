@@ -18,6 +18,7 @@ from plie.attack.base import (
     classes_of,
     device_of,
     logits_at,
+    suited,
     undisturbed,
 )
 from plie.attack.robustness import Robustness, Row
@@ -59,7 +60,8 @@ def evaluate(
     thousand points costs as much.
 
     Args:
-        model: returns logits; where its parameters are, the points are brought in batches.
+        model: returns logits; the points are brought in batches to where its parameters are, and
+            to their type.
         data: a data set, a pair of inputs ``(n, …)`` and classes ``(n,)``, or batches of such
             pairs, as a DataLoader gives.
         eps: the radius ε, in the units of the inputs.
@@ -94,6 +96,7 @@ def evaluate(
     check_batch_size(batch_size)
     x, y = _drawn(_batches(data, images), points, check_seed(seed))
     check_inputs(x, y, None, bounds)
+    model = suited(model, x)
     said = _said(model, x, y, batch_size)
     right = said == y
     robust, rows = right.clone(), []
