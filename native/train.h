@@ -489,7 +489,7 @@ class Member {
                const float* out, float* flow, int64_t width, double* sums) {
     const bool single = c.loss == kSingle;
     const auto classes = static_cast<int32_t>(single ? 2 : outputs);
-    float top[kMaxTile], sum[kMaxTile], own[kMaxTile], factor[kMaxTile];
+    float top[kMaxTile], sum[kMaxTile], own[kMaxTile], factor[kMaxTile], odd[kMaxTile];
     int32_t best[kMaxTile], label[kMaxTile];
     if (single) {
       float* logits = take(2 * width);
@@ -499,12 +499,14 @@ class Member {
     }
     for (int64_t i = 0; i < width; ++i) label[i] = points.labels[row[i]];
     for (int64_t i = 0; i < width; ++i) top[i] = out[i], own[i] = out[i], best[i] = 0;
+    for (int64_t i = 0; i < width; ++i) odd[i] = out[i] - out[i];
     for (int32_t k = 1; k < classes; ++k) {
       const float* logit = out + k * width;
       for (int64_t i = 0; i < width; ++i) {
         own[i] = label[i] == k ? logit[i] : own[i];
         best[i] = logit[i] > top[i] ? k : best[i];
         top[i] = logit[i] > top[i] ? logit[i] : top[i];
+        odd[i] += logit[i] - logit[i];  // NaN from the first logit on that is not finite
       }
     }
     for (int32_t k = 0; k < classes; ++k)
@@ -513,7 +515,8 @@ class Member {
     std::fill(sum, sum + width, 0.0f);
     for (int32_t k = 0; k < classes; ++k)
       for (int64_t i = 0; i < width; ++i) sum[i] += flow[k * width + i];
-    for (int64_t i = 0; i < width; ++i) factor[i] = best[i] == label[i] ? share[i] : 0.0f;
+    for (int64_t i = 0; i < width; ++i)
+      factor[i] = best[i] == label[i] && odd[i] == 0 ? share[i] : 0.0f;
     sums[kRightSum] += total(width, [&](int64_t i) { return factor[i]; });
     sums[kLossSum] += total(width, [&](int64_t i) {
       return share[i] * (static_cast<double>(top[i]) - own[i]);

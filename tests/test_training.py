@@ -11,8 +11,9 @@ from torch import nn
 
 from plie.data import load, xor
 from plie.errors import InputError
+from plie.many import Networks
 from plie.models import MLP, LogisticRegression
-from plie.training import correct, cross_entropy, fit
+from plie.training import correct, cross_entropy, fit, hits
 
 LECTURE = Path(os.environ.get("PLIE_LECTURE_CSV", "../shared/data/xor-lecture.csv"))
 
@@ -135,6 +136,43 @@ def test_progress_is_told_every_epoch():
     )  # fmt: skip
     assert told == list(enumerate(history.loss, start=1))
     assert len(told) == 30
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_logit_that_is_no_finite_number_is_never_right(bad, outputs, place):
+    logits = torch.tensor([[1.0, 0.0, 2.0]]).repeat(6, 1)[:, :outputs].clone()
+    logits[3:, place] = bad
+    classes = torch.arange(6) % 3
+    right = [i < 3 and int(classes[i]) == {1: 1, 3: 2}[outputs] for i in range(6)]
+    assert hits(logits, classes).tolist() == right
+    assert correct(logits, classes) == 1
+    assert torch.vmap(hits)(logits[None], classes[None])[0].tolist() == right
+
+
+@pytest.mark.parametrize("way", ["native", "stacked", "loop"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_network_that_has_diverged_is_right_nowhere(outputs, way):
+    """Also where class 0, which a NaN is taken for, is that of half of the points."""
+    data = xor(50)
+    x, y = data.features * 1e20, data.labels
+    many = Networks.seeded([0], 2, [5], outputs)
+    history = many.fit(x, y, epochs=5, lr=1e20, validation=(x, y), way=way)[0]
+    assert not many.outputs(x).isfinite().any()
+    assert history.score[-1] == history.validation_score[-1] == 0.0
+
+
+@pytest.mark.parametrize("way", ["native", "stacked", "loop"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_point_that_is_no_number_is_not_right(bad, way):
+    """Before the one update: 23 of 24 points are those of the untrained network. NaN says no 0."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(24, 3, generator=generator)
+    many = Networks.seeded([0], 3, [], 2)
+    y = many.outputs(x)[0].argmax(dim=1)
+    x[(y == 0).nonzero()[0], 0] = bad
+    assert many.fit(x, y, epochs=1, way=way)[0].score == (pytest.approx(23 / 24),)
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,15 @@ def correct(logits: Tensor, labels: Tensor) -> int:
 
 
 def hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which points have their own class's logit largest (or, single, of the right sign)."""
+    """Which points have their own class's logit largest (or, single, of the right sign).
+
+    Where a logit is not finite, nothing is told, and nothing is right.
+
+    >>> hits(torch.tensor([[2.0, 1.0], [torch.nan, 1.0]]), torch.tensor([0, 0]))
+    tensor([ True, False])
+    """
     predicted = logits.squeeze(-1) > 0 if logits.shape[-1] == 1 else logits.argmax(dim=-1)
-    return predicted == labels
+    return (predicted == labels) & logits.isfinite().all(dim=-1)
 
 
 def spread(y: Tensor) -> float:
