@@ -2,7 +2,9 @@
 
 import gc
 import math
+import re
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +108,15 @@ def test_saturated_begins_at_95_of_100_samples(share, saturated):
     assert bool(plie.diagnose(nn.Tanh(), x)[""].saturated) == saturated
     x[:share] = 2.17
     assert not plie.diagnose(nn.Tanh(), x)[""].saturated
+
+
+@pytest.mark.parametrize(("name", "rounded"), [("tanh", True), ("gelu", True), ("relu6", False)])
+@pytest.mark.parametrize("far", [1e2, 1e5])
+def test_what_rounds_to_zero_is_told_from_what_is_zero(name, rounded, far):
+    found = plie.diagnose(plie.get(name).module(), -far - normal(9, 4).abs())
+    assert found.count("dead") == 4
+    assert ("rounds to zero" in found.findings[0].sentence) == rounded
+    assert ("leaky_relu" in found.findings[0].sentence) != rounded
 
 
 def test_a_step_is_dead_everywhere_and_said_to_be():
@@ -463,6 +474,12 @@ def test_a_network_without_activations_says_so():
     found = plie.diagnose(nn.Linear(2, 2), torch.zeros(1, 2))
     assert found.places == ()
     assert "No elementwise activation" in str(found)
+
+
+def test_remedies_are_functions_of_ours():
+    source = Path(plie.diagnosis.advice.__file__).read_text("utf-8")
+    named = set(re.findall(r"\bplie\.(\w+)(?=[(),; ])", source))
+    assert {"revive", "prune", "collapse", "swap", "init_"} <= named <= set(plie.__all__)
 
 
 def test_few_samples_are_said_to_be_few():

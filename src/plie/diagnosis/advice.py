@@ -89,10 +89,11 @@ def _dead(place: Place) -> Iterator[Finding]:
 def _why_dead(place: Place) -> str:
     low, high = float(place.low[place.dead].min()), float(place.high[place.dead].max())
     name, slope = place.activation.name, place.activation.derivative
-    ends = torch.tensor([low, high], dtype=torch.float64)
     if not slope(torch.linspace(-4, 4, 81, dtype=torch.float64)).any():
         return f"{name} has the derivative zero everywhere, so nothing before it learns"
-    if slope(ends).any():
+    # To fifty digits with any exponent: tanh′(−1000) is no zero there, and that of ReLU is.
+    ends = [end for end in (low, high) if math.isfinite(end)]
+    if any(place.activation.reference(end, order=1) != 0 for end in ends):
         return (
             f"their inputs, from {low:.3g} to {high:.3g}, are so far out that the derivative "
             "rounds to zero; normalise what comes in, or start over with plie.init_(model) and a "
