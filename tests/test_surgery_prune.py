@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 import plie
 
@@ -105,6 +106,52 @@ def test_before_zeros_that_pad_only_zeros_go():
     report = pruned(model, x, torch.randn(3, 1, 14, 14))
     assert 2 in report.removed["2"]
     assert "2" not in report.kept
+
+
+class Written(nn.Module):
+    """As people write it: calls for everything without weights."""
+
+    def __init__(self, mean):
+        super().__init__()
+        self.one, self.two, self.mean = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 5, 3), mean
+        self.three, self.four = nn.Linear(5 if mean else 5 * 4, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.elu(self.one(x)), 2)
+        x = F.avg_pool2d(F.dropout2d(F.elu(self.two(x)), training=self.training), 2, 1)
+        x = x.mean(self.mean) if self.mean else torch.flatten(x, 1)
+        return self.four(F.dropout(F.elu(self.three(x)), 0.5, self.training))
+
+
+@pytest.mark.parametrize("mean", [(2, 3), (-2, -1), None])
+def test_calls_between_are_seen_through(mean):
+    model, x = Written(mean), torch.randn(20, 1, 12, 12)
+    dies(model.one, [1])
+    dies(model.two, [0, 4])
+    dies(model.three, [5])
+    report = pruned(model, x, torch.randn(3, 1, 12, 12))
+    assert report.removed == {"elu": (1,), "elu#2": (0, 4), "elu#3": (5,)}
+
+
+class Padded(Written):
+    """Zeros beyond the border are averaged in; a mean over channels is none over positions."""
+
+    def forward(self, x):
+        x = F.avg_pool2d(F.elu(self.one(x)), 2, 2, 1)
+        x = F.elu(self.two(x)).mean((1, 3))
+        return self.four(F.elu(self.three(x)))
+
+
+def test_calls_that_mix_units_are_refused():
+    model = Padded((2, 3))
+    dies(model.one, [1])
+    dies(model.two, [0, 4])
+    report = pruned(model, torch.randn(20, 1, 14, 14), torch.randn(3, 1, 14, 14))
+    assert not report.removed
+    assert report.kept == {
+        "elu": "its units go into avg_pool2d",
+        "elu#2": "its units go into mean",
+    }
 
 
 class Block(nn.Module):

@@ -286,6 +286,22 @@ def test_one_for_each_place_and_shared_modules():
         plie.swap(model, "silu", "softmax")
 
 
+class Soft(nn.Module):
+    def forward(self, x):
+        return F.softmax(x, dim=0)
+
+
+def test_functions_of_a_vector_keep_their_dimension():
+    x = torch.randn(3, 4)
+    model = nn.Sequential(nn.Softmax(0), Soft())
+    with pytest.warns(CouldNotWarning, match="softmax at 1.softmax .call. was not replaced: each"):
+        report = plie.swap(model, "softmax", "log_softmax")
+    assert [r.place for r in report.replaced] == ["0"]
+    assert torch.allclose(model[0](x), x.log_softmax(0), atol=1e-6)
+    plie.swap(model, "log_softmax", "softmax:dim=1")
+    assert torch.allclose(model[0](x), x.softmax(1), atol=1e-6)
+
+
 def test_specs_and_modes():
     model = nn.Sequential(nn.LeakyReLU(0.1), nn.LeakyReLU(0.2)).double().eval()
     report = plie.swap(model, "leaky_relu:negative_slope=0.2", "prelu")

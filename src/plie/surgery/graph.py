@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
@@ -31,6 +32,16 @@ ADAPTIVE = (
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
     *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
 )
+# Functions that leave a unit by itself, and a constant what it is; average pooling unless it pads.
+PASSING = (
+    functional.dropout,
+    *(
+        getattr(functional, f"{kind}{n}d")
+        for kind in ("max_pool", "adaptive_avg_pool", "adaptive_max_pool", "dropout")
+        for n in (1, 2, 3)
+    ),
+)
+AVERAGES = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.InstanceNorm2d)
 
 
@@ -345,7 +356,7 @@ def _consumer(around: Around, step: Step, repeat: int, between: list[Step]) -> C
     if repeat * units != taken:
         raise Refused(f"{step} takes {taken} features, not {units} units")
     images = isinstance(around.layer, _ConvNd) and isinstance(layer, nn.Linear)
-    if images and not any(_flattens(each) for each in between):
+    if images and not any(_flattens(each) or _averages(around, each) for each in between):
         raise Refused(f"{step} does not work on the channels")
     return Consumer(layer, step.name, repeat, between)
 
@@ -357,9 +368,30 @@ def _spread(graph: Graph, around: Around, step: Step) -> int:
     if isinstance(step.module, _BatchNorm):
         _require_alone(graph, step)
         return 1
+    if step.node.target in PASSING or _averages(around, step) or _pools_bare(step):
+        return 1
     if _flattens(step):
         return 0 if isinstance(around.layer, _ConvNd) else 1
     raise Refused(f"its units go into {step}")
+
+
+def _averages(around: Around, step: Step) -> bool:
+    """Whether it is the mean over all positions of an image, so that channels become features."""
+    node, positions = step.node, around.layer.weight.ndim - 2
+    if node.target not in ("mean", torch.mean) or positions < 1:
+        return False
+    given: list[Any] = [*node.args[1:], *node.kwargs.values()]
+    if len(given) != 1 or not isinstance(given[0], (int, tuple, list)):
+        return False
+    dims = {given[0]} if isinstance(given[0], int) else set(given[0])
+    return dims in (set(range(2, 2 + positions)), set(range(-positions, 0)))
+
+
+def _pools_bare(step: Step) -> bool:
+    """Whether it is an average over windows that no padding is part of."""
+    node = step.node
+    bare = len(node.args) <= 3 and set(node.kwargs) <= {"kernel_size", "stride"}
+    return node.target in AVERAGES and bare
 
 
 def _flattens(step: Step) -> bool:

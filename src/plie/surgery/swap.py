@@ -29,7 +29,7 @@ from plie.surgery.configuration import settings_of, tell
 from plie.surgery.graph import NORMS, Refused, Step, producer, trace
 from plie.surgery.report import CouldNotWarning, Replaced, Swapped
 from plie.surgery.safety import restate
-from plie.zoo import get
+from plie.zoo import get, rows
 
 How = Literal["module", "attribute", "call"]
 To = str | Activation
@@ -112,7 +112,7 @@ def swap(
     rules = _rules(what, to)
     there = places(model, inputs)
     taken = [(p, next((rule for rule in rules if rule.takes(p)), None)) for p in there]
-    chosen = [(place, rule) for place, rule in taken if rule is not None]
+    chosen = [(p, rule) for p, rule in taken if rule is not None and not _has_own_dimension(p)]
     if not chosen:
         known = sorted({p.label for p in there if p.activation})
         raise InputError(
@@ -193,13 +193,28 @@ def _news(chosen: list[tuple[Place, _Rule]], to: Any) -> list[Activation]:
     if len(news) != len(chosen):
         names = ", ".join(place.name for place, _ in chosen)
         raise InputError(f"{len(news)} activations given for {len(chosen)} places: {names}")
-    for (place, _), new in zip(chosen, news, strict=True):
+    for i, ((place, _), new) in enumerate(zip(chosen, news, strict=True)):
         if place.activation is not None and place.activation.is_scalar != new.is_scalar:
             raise InputError(
                 f"'{new.name}' cannot replace '{place.activation.name}' at {place.name}: one is a "
                 "function of a vector, the other of a number"
             )
+        news[i] = _along_the_same(place, new)
     return news
+
+
+def _along_the_same(place: Place, new: Activation) -> Activation:
+    """A function of a vector along the dimension of the one before, unless told another."""
+    dim = place.activation.values.get("dim") if place.activation else None
+    usual = rows()[new.name].values.get("dim") if new.name in rows() else None
+    if dim is None or new.is_scalar or new.values.get("dim") != usual:
+        return new
+    return new.with_parameters(dim=dim)
+
+
+def _has_own_dimension(place: Place) -> bool:
+    """Whether each call says along which dimension it goes, so that no one layer can."""
+    return place.how == "call" and place.activation is not None and not place.activation.is_scalar
 
 
 # --- where --------------------------------------------------------------------------------------
@@ -313,6 +328,7 @@ def _remaining(model: nn.Module, rules: list[_Rule], inputs: Any) -> list[str]:
     """What is still computed of that which was asked for, and what nobody can look into."""
     found = [
         f"{place.label} at {place.name} ({place.how}) was not replaced"
+        + (": each call has a dimension of its own" if _has_own_dimension(place) else "")
         for place in places(model, inputs)
         if not isinstance(place.thing, Layer) and any(rule.takes(place) for rule in rules)
     ]
