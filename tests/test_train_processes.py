@@ -87,6 +87,13 @@ def test_processes_that_do_not_see_each_other_are_refused(monkeypatch):
         processes_of(None)
 
 
+@pytest.mark.parametrize("given", ["x", "", "-1", "1.5"])
+def test_a_number_of_processes_that_is_none_is_refused(given, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", given)
+    with pytest.raises(InputError, match=f"WORLD_SIZE, .* not '{given}'"):
+        processes_of(None)
+
+
 def test_one_process_needs_no_accelerate():
     alone = Processes()
     model = nn.Linear(2, 2)

@@ -114,10 +114,15 @@ def processes_of(accelerator: Any) -> Processes:
     """The processes of an accelerator; of one that is made where a launcher started several.
 
     Raises:
-        InputError: a launcher started several, and Accelerate is not installed.
+        InputError: a launcher started several, and Accelerate is not installed; or who knows how
+            many.
     """
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if accelerator is None and started > 1:
+    world = os.environ.get("WORLD_SIZE", "1")
+    if accelerator is None and not world.isdecimal():
+        raise InputError(
+            f"WORLD_SIZE, which a launcher sets, is a number of processes, not '{world}'"
+        )
+    if accelerator is None and (started := int(world)) > 1:
         try:
             from accelerate import Accelerator
         except ImportError:
