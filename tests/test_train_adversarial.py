@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import plie
-from plie.attack import FGSM, PGD
+from plie.attack import FGSM, PGD, TorchAttack
 from plie.errors import InputError, PlieError
 from plie.training import (
     MART,
@@ -23,6 +23,7 @@ from plie.training import (
     measure,
     train,
 )
+from plie.training.adversary import training_attack
 
 USUAL = {"epochs": 2, "batch_size": 16, "lr": 0.2}
 
@@ -485,9 +486,151 @@ def test_the_check_is_measured_where_it_is_asked_for():
     assert len(train(network(), (x, y), adversary=attack, check=True, **USUAL).robust) == 2
 
 
+def test_a_check_is_given_as_a_text_too():
+    """What it leaves open is the adversary's, as the ball of the usual check is."""
+    x, y = points()
+    attack = PGD(0.1, steps=2)
+    how = {"adversary": attack, "validation": (x, y), **USUAL}
+    told = train(network(), (x, y), check="pgd-4", **how).robust
+    assert told == train(network(), (x, y), check=PGD(0.1, steps=4), **how).robust
+    other = train(network(), (x, y), check=PGD(0.3, steps=4), **how).robust
+    assert other == train(network(), (x, y), check="pgd-4:eps=0.3", **how).robust != told
+
+
+# --- what a training takes for its adversary ----------------------------------------------------
+
+
+def test_an_adversary_is_an_attack_or_its_text():
+    assert training_attack(None) is None
+    assert training_attack(attack := FGSM(0.1)) is attack
+    assert training_attack("pgd-3:eps=0.1") == PGD(0.1, steps=3)
+    assert training_attack("fgsm", eps=0.2) == FGSM(0.2, random_start=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (TorchAttack(0.1), r"is plie\.attack\.FGSM or PGD, .* not TorchAttack$"),
+        (0.1, "not float$"),
+        (True, "not bool$"),
+        ("autoattack:eps=0.1", "unknown attack 'autoattack'"),
+        ("pgd-3", "has no radius"),
+        (PGD(0.1, restarts=5), "starts once, not 5 times"),
+        ("pgd-3:eps=0.1,restarts=5", "starts once, not 5 times"),
+    ],
+)
+def test_other_adversaries_are_refused_wherever_they_are_given(given, sentence):
+    for way in (
+        lambda: training_attack(given),
+        lambda: fit(network(), *points(), adversary=given, **USUAL),
+        lambda: train(network(), points(), adversary=given, **USUAL),
+    ):
+        with pytest.raises(PlieError, match=sentence):
+            way()
+
+
+def test_fit_takes_the_text_of_an_adversary():
+    mine, other = network(), network()
+    fit(mine, *points(), adversary="pgd-3:eps=0.1", **USUAL)
+    train(other, points(), adversary=PGD(0.1, steps=3), **USUAL)
+    same(mine, other)
+
+
+# --- batches that somebody else makes -----------------------------------------------------------
+
+
+class Late:
+    """The last batch of the third time is another."""
+
+    def __init__(self, usual, late):
+        self.usual, self.late, self.times = usual, late, 0
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        self.times += 1
+        return iter([self.usual, self.late if self.times == 3 else self.usual])
+
+
+@pytest.mark.parametrize("attack", [FGSM(0.05), PGD(0.05, steps=2)])
+def test_batches_outside_of_the_bounds_are_refused_with_check_and_without(attack):
+    """They would be cut to the bounds, and the network trained on what nobody has."""
+    x, y = points()
+    wide = (x * 4 - 2, y)
+    loader = DataLoader(TensorDataset(*wide), batch_size=20)
+    for data in (lambda: loader, lambda: Late((x, y), wide)):
+        for check in (None, False):
+            with pytest.raises(InputError, match=r"inputs run from -.* bounds 0 to 1; give the"):
+                train(network(), data(), adversary=attack, epochs=3, check=check)
+        free = PGD(0.05, steps=2, bounds=None)
+        assert len(train(network(), data(), adversary=free, epochs=3).loss) == 3
+
+
+class Once:
+    """What can be gone through once, and does not say so."""
+
+    def __init__(self):
+        self.left = iter([points()])
+
+    def __iter__(self):
+        return self.left
+
+
+@pytest.mark.parametrize("data", [list, Once])
+@pytest.mark.parametrize("adversary", [None, "fgsm:eps=0.1"])
+def test_data_without_a_batch_are_refused(data, adversary):
+    with pytest.raises(InputError, match="the data gave no batch; they take one"):
+        train(network(), data(), adversary=adversary, epochs=3)
+
+
+@pytest.mark.parametrize("adversary", [None, "fgsm:eps=0.1", "pgd-2:eps=0.1"])
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("form", ["tensors", "batches", "late", "validation", "one by one"])
+def test_classes_beyond_the_outputs_are_refused(form, outputs, adversary):
+    x, y = points(k=2)
+    wrong = (x, y + 5)
+    given = {
+        "tensors": {"data": wrong},
+        "batches": {"data": [wrong]},
+        "late": {"data": Late((x, y), wrong)},
+        "validation": {"data": (x, y), "validation": wrong},
+        "one by one": {"data": (x, y), "validation": [(x, y), wrong]},
+    }[form]
+    text = r"classes are whole numbers from 0 to 1, .* not of shape .* from 5 to 6"
+    with pytest.raises(InputError, match=text):
+        train(plie.MLP(6, [4], outputs), **given, adversary=adversary, check=False, epochs=3)
+
+
+@pytest.mark.parametrize("adversary", [None, "fgsm:eps=0.1"])
+def test_outputs_of_another_shape_are_refused(adversary):
+    x, y = points(k=2)
+    flat = nn.Sequential(nn.Linear(6, 1), nn.Flatten(0))
+    with pytest.raises(InputError, match=r"returns \(60,\) for 60 points, not \(n, k\)"):
+        train(flat, (x, y), adversary=adversary, check=False, epochs=1)
+    with pytest.raises(InputError, match=r"returns \(60,\) for 60 points"):
+        fit(flat, x, x[:, 0], epochs=1)  # predictions of 60 would be compared with 60 targets each
+
+
+def test_targets_that_would_be_repeated_are_refused():
+    x, _ = points()
+    with pytest.raises(InputError, match=r"networks of 3 outputs take targets \(n, 3\)"):
+        fit(network(), x, x[:, 0], epochs=1)
+
+
 # --- what cannot be trained ---------------------------------------------------------------------
 
 REFUSED = {
+    "the adversary of TRADES raises a divergence": {
+        "loss": TRADES(),
+        "adversary": PGD(0.1, loss="margin"),
+    },
+    "without end cannot grow": {"adversary": PGD(math.inf), "eps_warmup": 1},
+    r"a schedule is .* not 'cyclic'; .* has 'constant', ": {"schedule": "cyclic"},
+    "a check is plie.attack.FGSM or PGD": {"adversary": FGSM(0.1), "check": 3},
+    "is a file, such as 'run.safetensors', not the folder ''": {"checkpoint": ""},
+    "not the folder '/'": {"checkpoint": "/"},
+    "whole number of steps": {"checkpoint": "run.safetensors", "checkpoint_steps": 1.5},
     "outside of the bounds": {"data": (points()[0] * 3, points()[1]), "adversary": FGSM(0.1)},
     "TRADES needs an adversary": {"loss": TRADES()},
     "the growth of a radius needs": {"eps_warmup": 1},
@@ -523,6 +666,20 @@ def test_what_cannot_be_trained_is_refused(sentence):
     data = given.pop("data")
     with pytest.raises(PlieError, match=sentence):
         train(network(), Uncounted() if data is map else data, **given)
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (lambda: lambda x: x, "a model is a torch.nn.Module, not function"),
+        (nn.Identity, "nothing of the model can be trained"),
+        (lambda: network().requires_grad_(False), "or all are frozen"),
+    ],
+)
+def test_models_that_cannot_be_trained_are_refused(model, sentence):
+    for way in (lambda m: train(m, points()), lambda m: fit(m, *points())):
+        with pytest.raises(InputError, match=sentence):
+            way(model())
 
 
 def test_settings_of_losses_and_schedules():

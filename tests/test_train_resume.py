@@ -1,14 +1,17 @@
 """A training that was stopped goes on, and ends as if it had not been stopped."""
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+import safetensors
 import torch
 from safetensors import safe_open
 from torch import nn
@@ -201,6 +204,115 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     with pytest.raises(KeyboardInterrupt) as stop:
         run("clean", stop=2)
     assert "name a file by checkpoint=" in stop.value.__notes__[0]
+
+
+@pytest.mark.parametrize("spoilt", ["nothing of the kind", "folder"])
+def test_ctrl_c_is_told_whatever_the_file_is(spoilt, tmp_path):
+    path = tmp_path / "run.safetensors"
+
+    def stop(share):
+        if share > 0.5:
+            path.unlink()
+            path.mkdir() if spoilt == "folder" else path.write_text(spoilt)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as found:
+        train(network(), points(), epochs=4, checkpoint=path, progress=stop)
+    assert found.value.__notes__[0].startswith("nothing can go on from the checkpoint: ")
+
+
+def test_ctrl_c_reads_no_tensor(tmp_path, monkeypatch):
+    path, asked = tmp_path / "run.safetensors", []
+    real = safetensors.safe_open
+
+    class Noted:
+        def __init__(self, *given):
+            self.inner = real(*given)
+
+        def __enter__(self):
+            self.file = self.inner.__enter__()
+            return self
+
+        def __exit__(self, *given):
+            return self.inner.__exit__(*given)
+
+        def __getattr__(self, name):
+            asked.append(name)
+            return getattr(self.file, name)
+
+    monkeypatch.setattr("safetensors.safe_open", Noted)
+    with pytest.raises(KeyboardInterrupt):
+        run("clean", path, stop=6)
+    assert asked == ["metadata"]
+
+
+class Undescribed:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, position, epochs):
+        return self.factor
+
+
+def halved(position, epochs, by=0.5):
+    return by
+
+
+def itself(by):
+    def halve(position, epochs):
+        return by if position < 9 else halve(position - 1, epochs)
+
+    return halve
+
+
+def closed(by):
+    return lambda position, epochs: by if position not in {"a", "b"} else epochs
+
+
+SCHEDULES = {
+    "code": (lambda: lambda p, e: 1.0, lambda: lambda p, e: 0.5),
+    "closure": (lambda: closed(1.0), lambda: closed(0.5)),
+    "itself": (lambda: itself(1.0), lambda: itself(0.5)),
+    "settings": (lambda: partial(halved, by=1.0), lambda: partial(halved, by=0.5)),
+    "dataclass": (lambda: Cyclic(0.5), lambda: Cyclic(0.4)),
+    "method": (lambda: Cyclic(0.5).__call__, lambda: Cyclic(0.4).__call__),
+    "inside": (
+        lambda: lambda p, e: (lambda: 1.0)(),
+        lambda: lambda p, e: (lambda: 0.5)(),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_another_schedule_is_another_training(kind, tmp_path):
+    path = tmp_path / "run.safetensors"
+    first, second = SCHEDULES[kind]
+    train(network(), points(), epochs=1, schedule=first(), checkpoint=path)
+    train(network(), points(), epochs=1, schedule=first(), checkpoint=path)  # the same, made anew
+    with pytest.raises(InputError, match="schedule was"):
+        train(network(), points(), epochs=1, schedule=second(), checkpoint=path)
+
+
+def test_a_schedule_that_nothing_tells_of_is_refused(tmp_path):
+    how = {"epochs": 1, "schedule": Undescribed(0.5)}
+    assert len(train(network(), points(), **how).loss) == 1
+    with pytest.raises(InputError, match="cannot tell this Undescribed from another; give its"):
+        train(network(), points(), checkpoint=tmp_path / "run.safetensors", **how)
+
+
+def test_a_functions_description_is_the_same_in_every_process():
+    text = "from plie.training.checkpoint import described_function as d; import test_train_resume"
+    text += " as t; print(d(t.closed(1.0)))"
+    told = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        told.add(
+            subprocess.run(
+                [sys.executable, "-c", text], cwd=Path(__file__).parent, env=environment,
+                capture_output=True, text=True, check=True,
+            ).stdout
+        )  # fmt: skip
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,29 @@ INITS = ("torch", "gain")
 
 
 @contextmanager
+def in_evaluation(model: nn.Module, modules: Sequence[nn.Module] | None = None) -> Iterator[None]:
+    """Evaluation mode; afterwards every submodule is in the mode it was in.
+
+    Args:
+        model: the whole.
+        modules: all of its modules, where they are known: to find them takes a while.
+
+    >>> layer = nn.Dropout()
+    >>> with in_evaluation(layer):
+    ...     print(layer.training, torch.is_grad_enabled())
+    False True
+    """
+    modules = list(model.modules()) if modules is None else modules
+    modes = [module.training for module in modules]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every submodule is in the mode it was in.
 
@@ -39,14 +62,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     >>> layer.training
     True
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with in_evaluation(model), torch.no_grad():
+        yield
 
 
 class Classifier(nn.Module):

@@ -11,14 +11,17 @@ import json
 import re
 import time
 from collections.abc import Sized
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from plie.errors import InputError
+from plie.recipe import is_whole
 from plie.store import write_atomically
 from plie.training.sources import Loader, Source, Tensors
 
@@ -36,7 +39,7 @@ class Checkpoints:
         seconds: likewise.
 
     Raises:
-        InputError: steps or seconds that are not positive.
+        InputError: steps or seconds that are not positive, or a folder for a file.
     """
 
     def __init__(
@@ -49,6 +52,12 @@ class Checkpoints:
         for what, given in (("steps", steps), ("seconds", seconds)):
             if given is not None and not given > 0:
                 raise InputError(f"a checkpoint is kept every so many {what}, above 0, not {given}")
+        if steps is not None and not is_whole(steps):
+            raise InputError(f"a checkpoint is kept after a whole number of steps, not {steps}")
+        if Path(path).is_dir():
+            raise InputError(
+                f"a checkpoint is a file, such as 'run.safetensors', not the folder '{path}'"
+            )
         self.path, self.settings = Path(path), json.loads(json.dumps(settings))
         self.steps, self.seconds, self.kept = steps, seconds, time.monotonic()
 
@@ -87,8 +96,8 @@ class Checkpoints:
         return tensors, record
 
 
-def read(path: Path) -> State:
-    """Tensors and record of a checkpoint.
+def read(path: Path, tensors: bool = True) -> State:
+    """Tensors and record of a checkpoint; the record alone takes no time.
 
     Raises:
         InputError: a file that is none.
@@ -98,12 +107,13 @@ def read(path: Path) -> State:
     try:
         with safe_open(path, "pt") as file:
             record = json.loads((file.metadata() or {}).get("plie", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys() if tensors else ()
+            found = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"'{path}' is no checkpoint that can be read: {error}") from None
     if record.get("format") != FORMAT:
         raise InputError(f"'{path}' is no checkpoint of this release")
-    return tensors, record
+    return found, record
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:
@@ -126,6 +136,52 @@ def difference(old: Any, new: Any, name: str = "") -> str:
 def described(thing: object) -> str:
     """A text of what it is, without addresses in memory."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(thing))
+
+
+def described_function(given: object) -> str:
+    """The same of what is called: of a function its code, and what it was made with.
+
+    Values that it finds elsewhere when it is called, in its module say, cannot be seen.
+
+    Raises:
+        InputError: an object of which nothing tells what it computes.
+
+    >>> described_function(lambda x: x) == described_function(lambda x: 2 * x)
+    False
+    """
+    if isinstance(given, FunctionType):
+        cells = (cell.cell_contents for cell in given.__closure__ or ())
+        held = [value for value in cells if value is not given]  # one that calls itself
+        made = [given.__defaults__ or (), sorted((given.__kwdefaults__ or {}).items()), held]
+        parts = [
+            _code(given.__code__),
+            *(described_function(value) for group in made for value in group),
+        ]
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return f"{given.__module__}.{given.__qualname__} {digest[:16]}"
+    if isinstance(given, MethodType):
+        return f"{described_function(given.__func__)} of {described_function(given.__self__)}"
+    if isinstance(given, partial):
+        held = [given.func, *given.args, *(v for _, v in sorted(given.keywords.items()))]
+        return f"partial of {', '.join(map(described_function, held))} by {sorted(given.keywords)}"
+    text = repr(given)
+    if " at 0x" in text:
+        raise InputError(
+            f"a checkpoint cannot tell this {type(given).__name__} from another; give its class a "
+            "__repr__ that shows its settings, as a dataclass has, or take a function"
+        )
+    return text
+
+
+def _code(code: CodeType) -> str:
+    """What the code does, wherever it is written."""
+    constants = (
+        _code(each) if isinstance(each, CodeType)
+        else str(sorted(map(repr, each))) if isinstance(each, frozenset)  # in no order of its own
+        else repr(each)
+        for each in code.co_consts
+    )  # fmt: skip
+    return "\n".join([code.co_code.hex(), *code.co_names, *constants])
 
 
 def description_of(source: Source | None) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,52 @@ from plie.errors import InputError
 if TYPE_CHECKING:
     from plie.recipe import Recipe
     from plie.training.history import Points
+
+
+def check_model(model: nn.Module) -> None:
+    """Refuse what has nothing that could be trained.
+
+    >>> check_model(nn.Linear(2, 2))
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model is a torch.nn.Module, not {type(model).__name__}")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise InputError(
+            "nothing of the model can be trained: it has no parameters, or all are frozen "
+            "(requires_grad is False)"
+        )
+
+
+@dataclass(eq=False)
+class Outputs:
+    """How many outputs a network has, which its first pass tells; all targets have to fit them.
+
+    Attributes:
+        targets: that are known beforehand.
+        count: of the outputs; None before the first pass.
+
+    >>> outputs = Outputs([torch.tensor([0, 1])])
+    >>> outputs.see(torch.zeros(2, 3), torch.tensor([0, 1]))
+    >>> outputs.count
+    3
+    """
+
+    targets: list[Tensor] = field(default_factory=list)
+    count: int | None = None
+
+    def see(self, made: Tensor, y: Tensor) -> None:
+        """Look at what the network returned for some points, before a loss is taken of it.
+
+        Raises:
+            InputError: outputs of another shape than ``(n, k)``, or targets that do not fit them.
+        """
+        if not isinstance(made, Tensor) or made.ndim != 2 or len(made) != len(y):
+            shown = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+            raise InputError(f"the model returns {shown} for {len(y)} points, not (n, k)")
+        if self.count is None:
+            for targets in (y, *self.targets):
+                _check_targets(targets, made.shape[1])
+            self.count = made.shape[1]
 
 
 def check_batches(model: nn.Module, n: int, size: int | None) -> None:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from plie.errors import InputError
 from plie.training import checkpoint as kept
+from plie.training.checks import Outputs
 from plie.training.history import History, Progress
 from plie.training.measures import TINY, scores_of
 from plie.training.objectives import Objective
@@ -50,6 +52,7 @@ class Plan:
         processes: who trains together.
         told: called with the share that is done, after each update.
         progress: called with each epoch's number, from 1, and its loss.
+        outputs: of the network, which all targets have to fit.
     """
 
     model: nn.Module
@@ -68,6 +71,7 @@ class Plan:
     processes: Processes = field(default_factory=Processes)
     told: Callable[[float], None] | None = None
     progress: Progress | None = None
+    outputs: Outputs = field(default_factory=Outputs)
 
 
 class Loop:
@@ -151,6 +155,7 @@ class Loop:
         shown = (batch.x,) if adversary is None else adversary.shown(batch, position)
         with plan.precision.cast():
             made = self.network(*shown)
+        plan.outputs.see(made[-1], batch.y)
         outputs = tuple(map(plan.precision.full, made))
         loss = mean(plan.objective.each(outputs, batch.y), batch)
         self.optimizer.zero_grad()
@@ -315,12 +320,18 @@ class Loop:
         keeper = self.plan.keeper
         if keeper is None:
             stop.add_note("nothing is kept of this training; name a file by checkpoint= next time")
-        elif keeper.path.exists():
-            _, record = kept.read(keeper.path)
-            stop.add_note(
-                f"the training is kept in '{keeper.path}' as it was after {record['epoch']} epochs "
-                f"and {record['step']} updates; the same call goes on from there"
-            )
+            return
+        try:
+            _, record = kept.read(keeper.path, tensors=False)
+        except FileNotFoundError:
+            return
+        except (InputError, OSError) as error:  # what stopped it is the interrupt, not the file
+            stop.add_note(f"nothing can go on from the checkpoint: {error}")
+            return
+        stop.add_note(
+            f"the training is kept in '{keeper.path}' as it was after {record['epoch']} epochs "
+            f"and {record['step']} updates; the same call goes on from there"
+        )
 
     # --- the record -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,11 +15,22 @@ from plie.attack.base import check_inputs
 from plie.attack.gradient import Gradient
 from plie.attack.spec import parse
 from plie.errors import InputError
-from plie.recipe import Recipe
+from plie.recipe import SCHEDULES, Recipe
 from plie.seeds import check_seed, generator_of
-from plie.training.adversary import Adversary
-from plie.training.checkpoint import Checkpoints, described, description_of
-from plie.training.checks import check_batches, check_points, check_validation
+from plie.training.adversary import Adversary, training_attack
+from plie.training.checkpoint import (
+    Checkpoints,
+    described,
+    described_function,
+    description_of,
+)
+from plie.training.checks import (
+    Outputs,
+    check_batches,
+    check_model,
+    check_points,
+    check_validation,
+)
 from plie.training.loop import Loop, Plan
 from plie.training.objectives import Objective
 from plie.training.overfitting import HELD, Watch, usual_check
@@ -45,7 +57,7 @@ def fit(
     seed: int = 0,
     weight: Tensor | None = None,
     validation: Points | None = None,
-    adversary: Gradient | None = None,
+    adversary: Gradient | str | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> History:
@@ -62,13 +74,15 @@ def fit(
             as it was.
         weight: of each point in its batch's mean loss, ``(n,)``.
         validation: features and classes or targets, measured after each epoch.
-        adversary: an attack that moves each batch's points first, as `train` has it.
+        adversary: an attack that moves each batch's points first, or its text, as `train` has it.
         progress: called after each epoch with its number, from 1, and its loss.
         **settings: fields of the recipe, which go before its own: ``epochs=3``.
 
     Raises:
-        InputError: settings that cannot train anything, a seed that does not fit into 64 bits,
-            patience without validation points, or batch normalisation of a single point.
+        InputError: settings or a model that cannot be trained, a seed that does not fit into 64
+            bits, targets that do not fit the outputs, patience without validation points, or batch
+            normalisation of a single point.
+        UnknownNameError: an unknown attack.
 
     >>> from plie.data import xor
     >>> from plie.models import MLP
@@ -78,16 +92,27 @@ def fit(
     (3, False)
     """
     recipe = replace(recipe or Recipe(), **settings)
-    seed = check_seed(seed)
+    seed, attack = check_seed(seed), training_attack(adversary)
+    check_model(model)
     check_points((x, y), weight=weight)
     check_validation(recipe, y, validation)
     check_batches(model, len(y), recipe.batch_size)
     source = Tensors(x, y, recipe.batch_size, weight)
     held = None if validation is None else Tensors(*validation, shuffled=False)
-    if adversary is not None:
-        check_inputs(x, y, None, adversary.bounds)
-    moved = _adversary(model, adversary, Objective(), seed, x.device, 0.0, Precision())
-    plan = Plan(model, source, recipe, seed, validation=held, adversary=moved, progress=progress)
+    if attack is not None:
+        check_inputs(x, y, None, attack.bounds)
+    outputs = Outputs([y, *([] if held is None else [held.y])])
+    moved = _adversary(model, attack, Objective(), seed, x.device, 0.0, Precision(), outputs)
+    plan = Plan(
+        model,
+        source,
+        recipe,
+        seed,
+        validation=held,
+        adversary=moved,
+        progress=progress,
+        outputs=outputs,
+    )
     return Loop(plan).run()
 
 
@@ -105,7 +130,7 @@ def train(
     ema: float | None = None,
     precision: str | None = None,
     clip: float | None = None,
-    check: Gradient | bool | None = None,
+    check: Gradient | str | bool | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_steps: int | None = None,
     checkpoint_seconds: float | None = None,
@@ -142,7 +167,7 @@ def train(
         precision: ``"bfloat16"`` or ``"float16"`` for the network's passes; the loss, parameters
             and measurements keep theirs.
         clip: the length that the gradient of all parameters is cut to.
-        check: an attack that some held points have to withstand after each epoch
+        check: an attack, or its text, that some held points have to withstand after each epoch
             (`History.robust`). When None it is PGD of ten steps for an adversary of one step, to
             see whether training overfits to that step, and none for others; False for none.
         checkpoint: a file that the training's state is kept in after each epoch. The same call
@@ -158,7 +183,7 @@ def train(
         what was recorded, epoch by epoch.
 
     Raises:
-        InputError: data, settings or a checkpoint that do not fit together.
+        InputError: data, model, settings or a checkpoint that do not fit together.
         UnknownNameError: an unknown attack or precision.
         CatastrophicOverfittingWarning: as a warning, where a network withstands the single step
             that it was trained against and not the check.
@@ -172,14 +197,14 @@ def train(
     """
     recipe = replace(recipe or Recipe(), **settings)
     seed = check_seed(seed)
-    attack = parse(adversary) if isinstance(adversary, str) else adversary
-    objective = loss or Objective()
+    attack, objective, outputs = training_attack(adversary), loss or Objective(), Outputs()
+    check_model(model)
     _check(recipe, attack, objective, eps_warmup, ema, clip)
+    _check_schedule(schedule)
     processes = processes_of(accelerator)
     device = processes.device(model)
-    where = (device, processes.rank, processes.count)
-    source = source_of(data, model, recipe.batch_size, *where)
-    held = _validation(validation, model, processes, device)
+    source = source_of(data, model, recipe.batch_size, outputs, processes, attack)
+    held = _validation(validation, model, outputs, processes)
     _check_points(model, source, held, recipe, attack)
     if source.steps is None and (schedule is not None or eps_warmup):
         raise InputError(
@@ -195,13 +220,14 @@ def train(
         objective,
         held,
         schedule,
-        _adversary(model, attack, objective, seed, device, eps_warmup, passes),
+        _adversary(model, attack, objective, seed, device, eps_warmup, passes, outputs),
         ema,
         passes,
         clip,
         watch,
         processes=processes,
         told=progress,
+        outputs=outputs,
     )
     if checkpoint is not None:
         asked = {"eps_warmup": eps_warmup, "attack": described(attack)}
@@ -222,8 +248,6 @@ def _check(
     ema: float | None,
     clip: float | None,
 ) -> None:
-    if attack is not None and not isinstance(attack, Gradient):
-        raise InputError(f"an adversary is plie.attack.FGSM or PGD, not {type(attack).__name__}")
     if not isinstance(objective, Objective):
         raise InputError(
             f"a loss is plie.training.CrossEntropy, TRADES or MART, not {type(objective).__name__}"
@@ -231,10 +255,15 @@ def _check(
     if attack is None and (objective.needs_clean or eps_warmup):
         what = type(objective).__name__ if objective.needs_clean else "the growth of a radius"
         raise InputError(f"{what} needs an adversary, as adversary='pgd-10:eps=8/255'")
-    if attack is not None and attack.restarts != 1:
-        raise InputError(f"an adversary in training starts once, not {attack.restarts} times")
+    if attack is not None and objective.divergence and attack.loss != Gradient.loss:
+        raise InputError(
+            f"the adversary of {type(objective).__name__} raises a divergence of its own, not the "
+            f"{attack.loss}; leave the attack's loss out"
+        )
     if not 0 <= eps_warmup < float("inf"):
         raise InputError(f"a radius grows in 0 epochs or more, not {eps_warmup}")
+    if attack is not None and eps_warmup and math.isinf(attack.eps):
+        raise InputError("a radius without end cannot grow from 0; give a finite eps")
     if ema is not None and not 0 < ema < 1:
         raise InputError(f"the decay of averaged weights lies between 0 and 1, not {ema}")
     if clip is not None and not clip > 0:
@@ -243,13 +272,23 @@ def _check(
         raise InputError(f"the radius grows in {eps_warmup} epochs, but there are {recipe.epochs}")
 
 
+def _check_schedule(schedule: object) -> None:
+    if schedule is not None and not callable(schedule):
+        words = ", ".join(f"'{word}'" for word in SCHEDULES)
+        raise InputError(
+            "a schedule is plie.training.Cyclic(), Milestones(…) or a function of the position and "
+            f"the number of epochs, not {schedule!r}; by the epoch, plie.Recipe(schedule=…) has "
+            f"{words}"
+        )
+
+
 def _validation(
-    given: Data | None, model: nn.Module, processes: Processes, device: torch.device
+    given: Data | None, model: nn.Module, outputs: Outputs, processes: Processes
 ) -> Source | None:
     if given is None:
         return None
     size = None if points_of(given, model) is None else AT_ONCE
-    made = source_of(given, model, size, device, processes.rank, processes.count)
+    made = source_of(given, model, size, outputs, processes)
     return replace(made, shuffled=False) if isinstance(made, Tensors) else made
 
 
@@ -280,15 +319,16 @@ def _adversary(
     device: torch.device,
     warmup: float,
     precision: Precision,
+    outputs: Outputs,
 ) -> Adversary | None:
     if attack is None:
         return None
     generator = generator_of(seed, device)
-    return Adversary(model, attack, objective, generator, warmup, precision)
+    return Adversary(model, attack, objective, generator, warmup, precision, outputs)
 
 
 def _watch(
-    check: Gradient | bool | None,
+    check: Gradient | str | bool | None,
     attack: Gradient | None,
     source: Source,
     seed: int,
@@ -303,6 +343,14 @@ def _watch(
         if attack is None:
             raise InputError("a check of clean training names its attack, check=plie.attack.PGD(…)")
         check = usual_check(attack)
+    if isinstance(check, str):
+        usual = () if attack is None else ("eps", "norm", "bounds")
+        check = parse(check, **{name: getattr(attack, name) for name in usual})
+    if not isinstance(check, Gradient):
+        raise InputError(
+            "a check is plie.attack.FGSM or PGD, or the text of one, True or False, not "
+            f"{type(check).__name__}"
+        )
     x, y = _some(source, seed, device)
     check_inputs(x, y, None, check.bounds)
     return Watch(check, attack, x, y, seed)
@@ -330,7 +378,7 @@ def _described(plan: Plan) -> dict[str, Any]:
         "recipe": asdict(plan.recipe),
         "seed": plan.seed,
         "loss": described(plan.objective),
-        "schedule": described(plan.schedule),
+        "schedule": described_function(plan.schedule),
         "ema": plan.ema,
         "precision": plan.precision.name,
         "clip": plan.clip,

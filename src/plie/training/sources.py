@@ -6,16 +6,22 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from plie.attack.base import check_inputs
 from plie.data import Dataset
 from plie.errors import InputError
-from plie.training.checks import check_points
+from plie.training.checks import Outputs, check_points
 from plie.training.history import Points
+
+if TYPE_CHECKING:
+    from plie.attack.gradient import Gradient
+    from plie.training.processes import Processes
 
 Data = Dataset | Points | Iterable[Points]
 
@@ -109,13 +115,23 @@ class Loader:
     """Batches that somebody else makes: a DataLoader, or any iterable of pairs.
 
     Of several processes each takes its own rows of every batch. A DataLoader with a batch sampler
-    loads these alone; anything else is gone through whole by each process.
+    loads these alone; anything else is gone through whole by each process. Nothing but a batch
+    itself tells what is in it, so that each is looked at.
+
+    Attributes:
+        given: the batches.
+        device: where they are brought.
+        rank, processes: whose rows to take.
+        outputs: of the network, which the classes have to fit.
+        attack: on the inputs, which have to lie within its bounds.
     """
 
     given: Iterable[Points]
     device: torch.device
     rank: int = 0
     processes: int = 1
+    outputs: Outputs = field(default_factory=Outputs)
+    attack: Gradient | None = None
     parts: deque[Part] = field(default_factory=deque)
 
     @property
@@ -131,7 +147,14 @@ class Loader:
         return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
     def epoch(self) -> Iterator[Batch]:
-        """The batches of one epoch, on the device."""
+        """The batches of one epoch, on the device; one at least."""
+        drawn = self._drawn()
+        first = next(drawn, None)
+        if first is None:
+            raise InputError("the data gave no batch; they take one at least, in every epoch")
+        yield from chain((first,), drawn)
+
+    def _drawn(self) -> Iterator[Batch]:
         if self.processes > 1 and _can_be_shared(self.given):
             self.parts.clear()
             for x, y in map(self._pair, _shared(self.given, self._own)):
@@ -156,9 +179,11 @@ class Loader:
                 + (f" of {len(given)}" if isinstance(given, (tuple, list)) else "")
             )
         x, y = given
-        check_points((x, y))
+        check_points((x, y), self.outputs.count)
         if y.is_floating_point():
             raise InputError("batches come with classes, int64; give numbers to predict as tensors")
+        if self.attack is not None:
+            check_inputs(x, y, None, self.attack.bounds)
         return x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
 
@@ -182,19 +207,26 @@ def only_counted(batch: Batch) -> Batch:
 
 
 def source_of(
-    data: Data, model: nn.Module, size: int | None, device: torch.device, rank: int, processes: int
+    data: Data,
+    model: nn.Module,
+    size: int | None,
+    outputs: Outputs,
+    processes: Processes,
+    attack: Gradient | None = None,
 ) -> Source:
-    """What gives the batches of some data to a model.
+    """What gives the batches of some data to a model, attacked or not; targets to its outputs.
 
     Raises:
         InputError: what is neither a data set nor tensors nor an iterable, points that do not fit
             together, or a batch size for batches that are already made.
     """
+    device, rank, count = processes.device(model), processes.rank, processes.count
     points = points_of(data, model)
     if points is not None:
         check_points(points)
         x, y = (tensor.to(device) for tensor in points)
-        return Tensors(x, y, size, None, rank, processes)
+        outputs.targets.append(y)
+        return Tensors(x, y, size, None, rank, count)
     if not isinstance(data, Iterable) or isinstance(data, (str, Iterator)):
         raise InputError(
             "the data are a plie.data.Dataset, tensors (x, y), or batches (x, y) that can be gone "
@@ -204,7 +236,7 @@ def source_of(
         raise InputError(f"batches that are already made keep their size; batch_size={size} is for "
                          "a data set or tensors")  # fmt: skip
     made: Any = data
-    return Loader(made, device, rank, processes)
+    return Loader(made, device, rank, count, outputs, attack)
 
 
 def points_of(data: object, model: nn.Module) -> Points | None:
