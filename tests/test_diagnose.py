@@ -363,6 +363,32 @@ def test_losses():
         assert "give a loss" in found.notes[0]
 
 
+def test_weights_that_are_not_learned_have_no_gradient():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.ndim == 1)
+    found = plie.diagnose(model, [(normal(9, 4), torch.arange(9) % 2)])
+    assert found.flow == ()
+    assert "No layer has weights that are learned" in found.notes[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_types(dtype):
+    model = nn.Sequential(nn.Linear(4, 5), nn.PReLU(5), nn.Linear(5, 2)).to(dtype)
+    with torch.no_grad():
+        model[0].bias[:2] = -50.0
+        model[1].weight[:2] = 0.0
+    found = plie.diagnose(model, [(normal(200, 4).to(dtype), torch.arange(200) % 2)])
+    assert found["1"].dead.tolist() == [True, True, False, False, False]
+    assert found.flow[0].nonzero == 3 / 5
+
+
+def test_gradients_of_a_table_that_are_sparse():
+    model = nn.Sequential(nn.Embedding(10, 3, sparse=True), nn.Tanh(), nn.Linear(3, 2))
+    found = plie.diagnose(model, [(torch.tensor([0, 4, 4]), torch.tensor([0, 1, 1]))])
+    assert found.flow[0].nonzero == 2 / 10
+
+
 def test_a_shared_weight_is_of_the_first_layer():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
@@ -484,7 +510,9 @@ def test_remedies_are_functions_of_ours():
 
 def test_few_samples_are_said_to_be_few():
     assert "on 9 samples only" in plie.diagnose(nn.ReLU(), normal(9, 2)).notes[-1]
-    assert len(plie.diagnose(nn.ReLU(), normal(100, 2)).notes) == 1
+    assert (
+        len(plie.diagnose(nn.ReLU(), normal(100, 2)).notes) == 1
+    )  # of its weights, which are none
 
 
 def test_the_table_the_frame_and_the_advice_agree():

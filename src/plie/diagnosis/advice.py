@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from plie.diagnosis.record import Diagnosis, Place
+    from plie.diagnosis.place import Place
+    from plie.diagnosis.record import Diagnosis
 
 MANY = 0.1  # of a layer's units in a bad state, from which it is grave
 COLLAPSED = 0.05  # of the directions there could be, under which they are few

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from plie.attack.base import device_of, undisturbed
 from plie.diagnosis.counter import Counter
 from plie.diagnosis.flow import Arrivals
-from plie.diagnosis.record import Diagnosis, Flow, Place
+from plie.diagnosis.record import Diagnosis
 from plie.errors import InputError
 from plie.training.measures import losses
 from plie.units import Sighting, each, feed, watching
 
+if TYPE_CHECKING:
+    from plie.diagnosis.place import Flow, Place
+
 Loss = Callable[[Any, Any], Tensor]
 NO_LOSS = "The gradients were not looked at: give a loss, or batches (x, y) that tell it."
+NO_WEIGHTS = "No layer has weights that are learned, so that there are no gradients to look at."
 FEW = 100  # samples, below which a unit may only seem dead or straight
 NO_ACTIVATION = "No elementwise activation was seen, as a module or as a call."
 
@@ -68,18 +72,18 @@ def diagnose(
         for n, batch in enumerate(each(batches), start=1):  # noqa: B007 - counted
             with torch.set_grad_enabled(loss is not None or not isinstance(batch, Tensor)):
                 value = _loss(feed(model, batch), batch, loss)
-            if value is not None and value.requires_grad:
+            if arrivals.possible and value is not None and value.requires_grad:
                 arrivals.add(value.mean())
     if n == 0:
         raise InputError("batches are empty; give at least one")
     flow, places = arrivals.finish(), collector.finish()
-    return Diagnosis(places, flow, n, tuple(_notes(flow, places)))
+    return Diagnosis(places, flow, n, tuple(_notes(flow, places, arrivals.possible)))
 
 
-def _notes(flow: Sequence[Flow], places: Sequence[Place]) -> Iterator[str]:
+def _notes(flow: Sequence[Flow], places: Sequence[Place], learned: bool) -> Iterator[str]:
     """What was not looked at, or not enough."""
     if not flow:
-        yield NO_LOSS
+        yield NO_LOSS if learned else NO_WEIGHTS
     if not places:
         yield NO_ACTIVATION
     fewest = min((place.samples for place in places), default=FEW)
@@ -133,10 +137,9 @@ class Collector:
 def _loss(output: Any, batch: Any, loss: Loss | None) -> Tensor | None:
     """The loss of a batch, or None where nothing tells it."""
     pair = isinstance(batch, (tuple, list)) and len(batch) == 2
-    device = next((t.device for t in (output,) if isinstance(t, Tensor)), None)
     y = batch[1] if pair else batch
-    if isinstance(y, Tensor) and device is not None:
-        y = y.to(device)
+    if isinstance(output, Tensor) and isinstance(y, Tensor):
+        y = y.to(output.device)
     if loss is not None:
         return loss(output, y)
     own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from plie.diagnosis.record import Place
+from plie.diagnosis.place import Place
 from plie.diagnosis.streams import Bins, Moments, Spread
 from plie.errors import InputError
 from plie.units import Sighting, value_and_slope

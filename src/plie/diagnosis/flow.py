@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from plie.diagnosis.record import Flow
+from plie.diagnosis.place import Flow
 
 
 def weights_of(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -40,6 +40,11 @@ class Arrivals:
         self._norms = dict.fromkeys(self._weights, 0.0)
         self._reached = {id(p): torch.zeros_like(p, dtype=torch.bool) for p in self._all}
         self._n = 0
+
+    @property
+    def possible(self) -> bool:
+        """Whether there are weights to differentiate by."""
+        return bool(self._all)
 
     def add(self, loss: Tensor) -> None:
         """Differentiate a batch's loss; no parameter's ``.grad`` is touched."""

@@ -15,7 +15,8 @@ from plie.store import write_atomically
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from plie.diagnosis.record import Diagnosis, Place
+    from plie.diagnosis.place import Place
+    from plie.diagnosis.record import Diagnosis
 
 TALL = 20  # height of a histogram's strip
 

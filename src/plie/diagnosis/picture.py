@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from plie.diagnosis.record import Diagnosis, Place
+    from plie.diagnosis.place import Place
+    from plie.diagnosis.record import Diagnosis
     from plie.figures import Palette
 
 # Vermilion, orange, blue and sky: what ails a unit most is seen first.

@@ -5,25 +5,21 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from plie.diagnosis.advice import Finding, findings
+from plie.diagnosis.place import STATES, Flow, Place, records, summary
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from rich.console import Group
     from rich.table import Table
-    from torch import Tensor
 
-    from plie.activation import Activation
-    from plie.diagnosis.streams import Histogram
-
-STATES = ("dead", "nearly_dead", "saturated", "linear")
 WIDTH = 120
 LISTED = 40  # rows of a table in the terminal; the frame and the page have all
 FEWER = 1e-3  # ratio of the gradient's norms, first to last layer, below which it vanishes
@@ -38,94 +34,6 @@ FLOWS = {
 COLUMNS = ("place", "activation", "units", "dead", "nearly", "saturated", "linear", "input",
            "output", "rank")  # fmt: skip
 FLOW_COLUMNS = ("layer", "weights", "gradient's norm", "not zero")
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """One activation of a network, and what its units do there.
-
-    A unit is a channel after a convolution and a feature elsewhere. It is in one state at most,
-    the first that fits, so that dead units are not counted as saturated too.
-
-    Attributes:
-        name: the module's name; for a call, its owner's name and the function's.
-        activation: which.
-        call: whether it is a call of a function, not a module.
-        samples: positions at which each unit was seen.
-        dead: ``(units,)``: the derivative was zero on every sample.
-        nearly_dead: ``(units,)``: it was on at least 99.9 % of them.
-        saturated: ``(units,)``: |f′| was under 5 % of its maximum on at least 95 % of them.
-        linear: ``(units,)``: between the least and the largest input f is a straight line to
-            within 1 % of what it spans.
-        flat, weak: ``(units,)``: the shares of samples with derivative zero, and under 5 %.
-        low, high, mean, variance: ``(units,)``, of the input.
-        output: ``(units,)``: the mean of the output.
-        histogram: of the input, over all units.
-        rank: in how many directions the outputs vary, from 1 to the number of units; NaN where
-            it was not taken.
-        broken: how many inputs were infinite or no number.
-    """
-
-    name: str
-    activation: Activation
-    call: bool
-    samples: int
-    dead: Tensor
-    nearly_dead: Tensor
-    saturated: Tensor
-    linear: Tensor
-    flat: Tensor
-    weak: Tensor
-    low: Tensor
-    high: Tensor
-    mean: Tensor
-    variance: Tensor
-    output: Tensor
-    histogram: Histogram
-    rank: float
-    broken: int
-
-    @property
-    def units(self) -> int:
-        """How many units there are."""
-        return len(self.dead)
-
-    def count(self, state: str) -> int:
-        """How many units are dead, nearly_dead, saturated or linear."""
-        return int(getattr(self, state).sum())
-
-    @property
-    def centre(self) -> float:
-        """The mean input, over all units."""
-        return float(self.mean.mean())
-
-    @property
-    def deviation(self) -> float:
-        """The standard deviation of the inputs of all units together."""
-        within = self.variance + (self.mean - self.mean.mean()).square()
-        return math.sqrt(float(within.mean()))
-
-    @property
-    def output_mean(self) -> float:
-        """The mean output, over all units: zero where the activation is zero-centred here."""
-        return float(self.output.mean())
-
-
-@dataclass(frozen=True)
-class Flow:
-    """What of the gradient arrives at the weights of one layer.
-
-    Attributes:
-        layer: its name.
-        weights: how many there are; biases and scales are not counted.
-        norm: of the gradient by them, the mean over the batches.
-        nonzero: the share of weights that had a gradient in any batch.
-    """
-
-    layer: str
-    weights: int
-    norm: float
-    nonzero: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,10 +110,11 @@ class Diagnosis:
         """What the table is of."""
         samples = max((place.samples for place in self.places), default=0)
         units = sum(place.units for place in self.places)
-        told = "batch" if self.batches == 1 else "batches"
+        activations = "activation" if len(self.places) == 1 else "activations"
+        batches = "batch" if self.batches == 1 else "batches"
         return (
-            f"{units:,} units in {len(self.places)} activations, "
-            f"{self.batches:,} {told}, up to {samples:,} samples of a unit"
+            f"{units:,} units in {len(self.places)} {activations}, "
+            f"{self.batches:,} {batches}, up to {samples:,} samples of a unit"
         )
 
     @property
@@ -307,7 +216,7 @@ class Diagnosis:
         """
         import pandas as pd
 
-        return pd.DataFrame([row for place in self.places for row in _records(place)])
+        return pd.DataFrame([row for place in self.places for row in records(place)])
 
     def flow_frame(self) -> pd.DataFrame:
         """One row for each layer: ``layer``, ``weights``, ``norm``, ``nonzero``."""
@@ -342,37 +251,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def summary(place: Place) -> dict[str, Any]:
-    """The counts and means of a place by name."""
-    return {
-        "place": place.name,
-        "activation": place.activation.label,
-        "call": place.call,
-        "units": place.units,
-        "samples": place.samples,
-        **{state: place.count(state) for state in STATES},
-        "mean": place.centre,
-        "deviation": place.deviation,
-        "output": place.output_mean,
-        "rank": place.rank,
-    }
-
-
-def _records(place: Place) -> Iterator[dict[str, Any]]:
-    names = ("flat", "weak", "low", "high", "mean", "variance", "output")
-    columns = {name: getattr(place, name).tolist() for name in names}
-    states = {state: getattr(place, state).tolist() for state in STATES}
-    for unit in range(place.units):
-        yield {
-            "place": place.name,
-            "activation": place.activation.label,
-            "unit": unit,
-            "samples": place.samples,
-            "state": next((s.replace("_", " ") for s in STATES if states[s][unit]), ""),
-            **{name: values[unit] for name, values in columns.items()},
-        }
 
 
 def _cells(place: Place) -> tuple[str, ...]:

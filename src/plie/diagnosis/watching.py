@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from plie.attack.base import device_of, undisturbed
 from plie.diagnosis.collect import Collector
 from plie.diagnosis.flow import weights_of
-from plie.diagnosis.record import STATES, Diagnosis, Flow, Place
+from plie.diagnosis.place import STATES, Flow, Place
+from plie.diagnosis.record import Diagnosis
 from plie.errors import InputError, unknown
 from plie.units import watching
 
