@@ -145,6 +145,23 @@ def test_straight_to_a_hundredth(f, high, straight):
     assert not is_straight(f, high, high)
 
 
+def test_the_whole_zoo_by_its_own_derivatives():
+    """Shares of flat and weak slopes are those of f′ by the formula, at its declared maximum."""
+    x, compared = 3 * normal(40, 3), 0
+    for name in plie.names(scalar=True):
+        row = plie.get(name)
+        place = plie.diagnose(row.module(), x)[""]
+        slope = row.derivative(x.double()).abs()
+        most = row.facts.lipschitz
+        sure = (slope - 0.05 * most).abs() > 1e-3 * most  # not at the border itself
+        weak = (slope < 0.05 * most) & (most < math.inf)
+        assert torch.equal(place.flat, (slope.float() == 0).double().mean(0)), name
+        if not row.learnable and sure.all():
+            assert torch.equal(place.weak, weak.double().mean(0)), name
+            compared += 1
+    assert compared > 100
+
+
 # --- places -------------------------------------------------------------------------------------
 
 
