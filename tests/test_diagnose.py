@@ -526,6 +526,8 @@ def test_remedies_are_functions_of_ours():
 
 
 def test_few_samples_are_said_to_be_few():
+    for n, grave in ((99, False), (100, True)):
+        assert plie.diagnose(nn.ReLU(), -torch.ones(n, 2)).findings[0].grave == grave
     assert "on 9 samples only" in plie.diagnose(nn.ReLU(), normal(9, 2)).notes[-1]
     assert (
         len(plie.diagnose(nn.ReLU(), normal(100, 2)).notes) == 1

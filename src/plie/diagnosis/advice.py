@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from plie.diagnosis.place import FEW
+
 if TYPE_CHECKING:
     from plie.diagnosis.place import Place
     from plie.diagnosis.record import Diagnosis
@@ -27,7 +29,7 @@ class Finding:
         kind: dead, nearly_dead, saturated, linear, gradient, rank or broken.
         place: of the activation, or "" where it is the whole network.
         sentence: what was seen, the likely cause, and a remedy.
-        grave: whether it keeps a good part of a layer from learning.
+        grave: whether it keeps a good part of a layer from learning, and enough samples say so.
     """
 
     kind: str
@@ -62,7 +64,7 @@ def _head(place: Place, n: int) -> str:
 
 
 def _grave(place: Place, n: int) -> bool:
-    return n >= MANY * place.units
+    return n >= MANY * place.units and place.samples >= FEW
 
 
 def _broken(place: Place) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from plie.attack.base import device_of, undisturbed
 from plie.diagnosis.counter import Counter
 from plie.diagnosis.flow import Arrivals
+from plie.diagnosis.place import FEW
 from plie.diagnosis.record import Diagnosis
 from plie.errors import InputError
 from plie.training.measures import losses
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Loss = Callable[[Any, Any], Tensor]
 NO_LOSS = "The gradients were not looked at: give a loss, or batches (x, y) that tell it."
 NO_WEIGHTS = "No layer has weights that are learned, so that there are no gradients to look at."
-FEW = 100  # samples, below which a unit may only seem dead or straight
 NO_ACTIVATION = "No elementwise activation was seen, as a module or as a call."
 
 

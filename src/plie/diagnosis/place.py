@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from plie.activation import Activation
     from plie.diagnosis.streams import Histogram
 
+FEW = 100  # samples, below which a unit may only seem dead or straight
 STATES = ("dead", "nearly_dead", "saturated", "linear")
 
 
