@@ -500,6 +500,8 @@ def test_gradients_are_taken_where_none_are_wanted(mlp, images):
         ({"y": torch.tensor([0.0, 1.0])}, "int64"),
         ({"y": torch.tensor([0])}, "classes of 2 points"),
         ({"target": torch.tensor([1])}, "targets of 2 points"),
+        ({"target": torch.tensor([1, 10])}, "targets run from 1 to 10, but the model tells 10"),
+        ({"target": torch.tensor([-1, 1])}, "targets run from -1 to 1"),
         ({"seed": 1.5}, "a seed is a whole number"),
         *[
             ({"batch_size": size}, f"batch_size is a whole number from 1, not {size}")
@@ -516,8 +518,14 @@ def test_points_that_cannot_be_attacked_are_refused(change, message):
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda: PGD(-0.1), "eps is 0 or more"),
-        (lambda: PGD(math.nan), "eps is 0 or more"),
+        (lambda: PGD(-0.1), "eps is a number, 0 or more, not -0.1"),
+        (lambda: PGD(math.nan), "eps is a number, 0 or more"),
+        (lambda: PGD("0.1"), "eps is a number, 0 or more, not '0.1'"),
+        (lambda: FGSM(None), "eps is a number, 0 or more, not None"),
+        (lambda: PGD(0.1, step_size="0.1"), "step size is a number, or None, not '0.1'"),
+        (lambda: PGD(0.1, bounds=1.0), "bounds are a lower and a higher number"),
+        (lambda: PGD(0.1, bounds=("0", "1")), "bounds are a lower and a higher number"),
+        (lambda: PGD(0.1, bounds=(0, 1, 2)), "bounds are a lower and a higher number"),
         (lambda: PGD(0.1, 0), "steps are a whole number from 1, not 0"),
         (lambda: PGD(0.1, 2.5), "steps are a whole number"),
         (lambda: PGD(0.1, restarts=0), "restarts are a whole number from 1"),

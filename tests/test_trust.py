@@ -438,6 +438,44 @@ def test_a_model_of_another_type_is_given_points_of_its_own(honest, digits, dtyp
     assert bool((attacked.norms <= EPS * (1 + 1e-6)).all())
 
 
+def test_one_attack_needs_no_list(honest, digits):
+    words = {"checks": False, "points": 50}
+    several = evaluate(honest, digits[1], EPS, ["pgd-10"], **words)
+    for one in ("pgd-10", PGD(EPS, 10)):
+        found = evaluate(honest, digits[1], EPS, one, **words)
+        assert len(found.rows) == 1
+        assert found.worst == several.worst
+
+
+def test_the_attacks_of_a_report_that_names_none(honest, digits, monkeypatch):
+    def named(**words):
+        found = evaluate(honest, digits[1].take(torch.arange(9)), EPS, checks=False, **words)
+        return [row.attack for row in found.rows], " ".join(found.notes)
+
+    pytest.importorskip("torchattacks")
+    assert named() == (["fgsm", "pgd-50", "autoattack"], "")
+    left = ["fgsm", "pgd-50", "pgd-50:loss=margin"]
+    attacks, note = named(norm="l1")
+    assert attacks == left
+    assert "not in l1" in note
+    assert "needs the bounds" in named(bounds=None)[1]
+    monkeypatch.setattr("plie.attack.foreign.is_installed", lambda: False)
+    attacks, note = named()
+    assert attacks == left
+    assert "pip install 'plie[attacks]'" in note
+
+
+@pytest.mark.parametrize("doubts", [1, 2])
+def test_doubts_are_counted_in_grammar(doubts):
+    share = wilson(1, 2)
+    doubt = Doubt("x", "y.", {}, grave=True)
+    report = plie.attack.Robustness(
+        0.1, "linf", None, 2, share, share, (), doubts=(doubt,) * doubts
+    )
+    told = {1: "there is a grave doubt.", 2: "there are 2 grave doubts."}[doubts]
+    assert told in str(report)
+
+
 def test_points_are_drawn_by_the_seed():
     from plie.attack.evaluation import _drawn
 
@@ -466,6 +504,10 @@ def test_progress_reaches_the_end(honest, digits):
     ("change", "message"),
     [
         ({"attacks": []}, "at least one attack"),
+        ({"attacks": [3]}, "an attack is a spec such as 'pgd-50', or an Attack, not 3"),
+        ({"eps": "0.1"}, "eps is a number, 0 or more, not '0.1'"),
+        ({"eps": None}, "eps is a number"),
+        ({"bounds": 1.0}, r"bounds are a lower and a higher number, \(low, high\), not 1.0"),
         ({"attacks": ["pgd-5:eps=0.2"]}, "has 0.2, linf"),
         ({"attacks": [PGD(0.1, norm="l2")]}, "has 0.1, l2"),
         ({"attacks": ["pdg-5"]}, "unknown attack 'pdg-5'"),
@@ -742,7 +784,7 @@ def test_without_the_extra_it_is_named(monkeypatch):
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=re.escape("pip install 'plie[attacks]'")):
-        evaluate(plie.MLP(64, [8], 10), plie.data.load("digits"))
+        evaluate(plie.MLP(64, [8], 10), plie.data.load("digits"), attacks=["autoattack"])
 
 
 @pytest.mark.parametrize("text", ["square:eps=0.1,n_queries=500", "autoattack:eps=0.1,norm=l2"])

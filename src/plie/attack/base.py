@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,10 +62,10 @@ class Attack:
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise unknown("norm", str(self.norm), NORMS)
-        if not (self.eps >= 0 and not math.isnan(self.eps)):
-            raise InputError(f"the radius eps is 0 or more, not {self.eps}")
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
-            raise InputError(f"bounds are a lower and a higher number, not {self.bounds}")
+        if not (isinstance(self.eps, Real) and self.eps >= 0):
+            raise InputError(f"the radius eps is a number, 0 or more, not {self.eps!r}")
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", _checked_bounds(self.bounds))
 
     def _reach(self, d: float = math.inf) -> float:
         """The radius, as far as it matters to points of d numbers within the bounds."""
@@ -127,6 +129,8 @@ class Attack:
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         logits = logits_at(model, x, y)
+        if target is not None:
+            _check_classes("targets", target, logits)
         found, predicted = x.clone(), classes_of(logits)
         for attempt in self._attempts(model, logits.shape[1], generator):
             left = ~_is_done(predicted, y, target)
@@ -142,6 +146,15 @@ class Attack:
     ) -> Iterable[Attempt]:
         """What to try, one after the other, on a model that tells so many classes apart."""
         raise NotImplementedError
+
+
+def _checked_bounds(given: object) -> tuple[float, float]:
+    if isinstance(given, Sequence) and len(given) == 2:
+        low, high = given
+        if isinstance(low, Real) and isinstance(high, Real) and float(low) < float(high):
+            pair: Any = (low, high)
+            return pair[0], pair[1]
+    raise InputError(f"bounds are a lower and a higher number, (low, high), not {given!r}")
 
 
 def device_of(model: nn.Module, x: Tensor) -> torch.device:
@@ -252,12 +265,16 @@ def logits_at(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         logits = as_logits(model(x))
     if logits.ndim != 2 or len(logits) != len(x):
         raise InputError(f"the model returns {tuple(logits.shape)} for {len(x)} points, not (n, k)")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < logits.shape[1]:
+    _check_classes("classes", y, logits)
+    return logits
+
+
+def _check_classes(what: str, classes: Tensor, logits: Tensor) -> None:
+    if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < logits.shape[1]:
         raise InputError(
-            f"classes run from {int(y.min())} to {int(y.max())}, but the model tells "
+            f"{what} run from {int(classes.min())} to {int(classes.max())}, but the model tells "
             f"{logits.shape[1]} apart"
         )
-    return logits
 
 
 def classes_of(logits: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from plie.attack.base import (
     suited,
     undisturbed,
 )
+from plie.attack.foreign import TorchAttack
 from plie.attack.robustness import Robustness, Row
 from plie.attack.spec import attack_of, spec
 from plie.attack.trust import examine
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from plie.attack.trust import Doubt
     from plie.statistics import Interval
 
+DEFAULT = ("fgsm", "pgd-50", "autoattack")
+WITHOUT = ("fgsm", "pgd-50", "pgd-50:loss=margin")  # what is left of it without AutoAttack
+
 Batch: TypeAlias = tuple[Tensor, Tensor]
 Data: TypeAlias = Dataset | Batch | Iterable[Batch]
 
@@ -42,7 +46,7 @@ def evaluate(
     model: nn.Module,
     data: Data,
     eps: float = 8 / 255,
-    attacks: Sequence[str | Attack] = ("fgsm", "pgd-50", "autoattack"),
+    attacks: str | Attack | Sequence[str | Attack] | None = None,
     *,
     norm: str = "linf",
     bounds: tuple[float, float] | None = (0.0, 1.0),
@@ -65,9 +69,10 @@ def evaluate(
         data: a data set, a pair of inputs ``(n, …)`` and classes ``(n,)``, or batches of such
             pairs, as a DataLoader gives.
         eps: the radius ε, in the units of the inputs.
-        attacks: specs, as ``"pgd-50:loss=margin"``, or attacks of the same ε, norm and bounds;
-            ``"autoattack"``, ``"apgd-ce"``, ``"square"`` and the other names of
-            `plie.attack.TorchAttack` take ``pip install 'plie[attacks]'``.
+        attacks: one or several: specs, as ``"pgd-50:loss=margin"``, or attacks of the same ε, norm
+            and bounds; ``"autoattack"``, ``"apgd-ce"``, ``"square"`` and the other names of
+            `plie.attack.TorchAttack` take ``pip install 'plie[attacks]'``. When None, FGSM, PGD-50
+            and AutoAttack, or, where that cannot be, PGD-50 on the margin and a note.
         norm: ``"linf"``, ``"l2"`` or ``"l1"``.
         bounds: the least and the greatest value that an input may have.
         seed: of random starts, and of which points are taken.
@@ -89,13 +94,16 @@ def evaluate(
     >>> [row.attack for row in found.rows], found.n, found.worst.mean <= found.clean.mean
     (['fgsm', 'pgd-10'], 50, True)
     """
-    chosen = [
-        (_name(given), attack_of(given, eps=eps, norm=norm, bounds=bounds)) for given in attacks
-    ]
-    _check_attacks(chosen, eps, norm, bounds)
+    usual, notes = Attack(eps, norm=norm, bounds=bounds), list[str]()
+    if attacks is None:
+        attacks, notes = _default(usual)
+    several = [attacks] if isinstance(attacks, str | Attack) else attacks
+    words = {"eps": eps, "norm": norm, "bounds": usual.bounds}
+    chosen = [(_name(given), attack_of(given, **words)) for given in several]
+    _check_attacks(chosen, usual)
     check_batch_size(batch_size)
     x, y = _drawn(_batches(data, images), points, check_seed(seed))
-    check_inputs(x, y, None, bounds)
+    check_inputs(x, y, None, usual.bounds)
     model = suited(model, x)
     said = _said(model, x, y, batch_size)
     right = said == y
@@ -107,13 +115,14 @@ def evaluate(
         rows.append(Row(name, _share(~found.succeeded), time.perf_counter() - start))
         robust &= ~found.succeeded
     doubts: list[Doubt] = []
-    notes: list[str] = []
     if checks:
         them = [attack for _, attack in chosen]
-        words = {"seed": seed, "batch_size": batch_size}
-        doubts, notes = examine(model, x, y, said, robust, them, **words)
+        doubts, unchecked = examine(
+            model, x, y, said, robust, them, seed=seed, batch_size=batch_size
+        )
+        notes += unchecked
     return Robustness(
-        eps, norm, bounds, len(x), _share(right), _share(robust), tuple(rows), robust,
+        eps, norm, usual.bounds, len(x), _share(right), _share(robust), tuple(rows), robust,
         tuple(doubts), tuple(notes),
     )  # fmt: skip
 
@@ -123,7 +132,16 @@ def _share(held: Tensor) -> Interval:
 
 
 def _name(given: str | Attack) -> str:
-    return given if isinstance(given, str) else spec(given)
+    return spec(given) if isinstance(given, Attack) else str(given)
+
+
+def _default(usual: Attack) -> tuple[tuple[str, ...], list[str]]:
+    """The attacks of a report that names none, and why they are not the best there are."""
+    try:
+        TorchAttack(usual.eps, "autoattack", norm=usual.norm, bounds=usual.bounds)
+    except InputError as error:
+        return WITHOUT, [f"AutoAttack is not among the attacks: {error}."]
+    return DEFAULT, []
 
 
 def _part(progress: Progress, done: int, parts: int) -> Progress:
@@ -132,18 +150,16 @@ def _part(progress: Progress, done: int, parts: int) -> Progress:
 
 def _check_attacks(
     chosen: list[tuple[str, Attack]],
-    eps: float,
-    norm: str,
-    bounds: tuple[float, float] | None,
+    usual: Attack,
 ) -> None:
     if not chosen:
         raise InputError("an evaluation takes at least one attack, as 'pgd-50'")
     for name, attack in chosen:
-        if (attack.eps, attack.norm, attack.bounds) != (eps, norm, bounds):
-            mine = f"{attack.eps:.4g}, {attack.norm} and {attack.bounds}"
+        mine, ours = (f"{each.eps:.4g}, {each.norm} and {each.bounds}" for each in (attack, usual))
+        if (attack.eps, attack.norm, attack.bounds) != (usual.eps, usual.norm, usual.bounds):
             raise InputError(
                 f"all attacks of a report have one ε, norm and bounds: {name} has {mine}, the "
-                f"report {eps:.4g}, {norm} and {bounds}"
+                f"report {ours}"
             )
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from numbers import Real
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from plie.attack.base import Attack, Attempt
-from plie.attack.base import Attacked as Attacked
-from plie.attack.base import as_logits as as_logits
-from plie.attack.base import check_inputs as check_inputs
+from plie.attack.base import Attack, Attempt, as_logits
 from plie.attack.norms import NORMS
 from plie.attack.objectives import OBJECTIVES, Objective
 from plie.errors import InputError, unknown
@@ -39,6 +37,9 @@ class Gradient(Attack):
             raise unknown("loss", str(self.loss), OBJECTIVES)
         if self.random_start and math.isinf(self.eps) and self.bounds is None:
             raise InputError("a ball without end has no uniform start; set random_start=False")
+        size = getattr(self, "step_size", None)
+        if not (size is None or isinstance(size, Real)):
+            raise InputError(f"the step size is a number, or None, not {size!r}")
         for name, count in (("restarts", self.restarts), ("steps", self.count)):
             if not is_whole(count) or count < 1:
                 raise InputError(f"{name} are a whole number from 1, not {count}")

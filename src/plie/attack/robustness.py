@@ -117,8 +117,8 @@ class Robustness:
         graves = sum(doubt.grave for doubt in self.doubts)
         found = []
         if graves:
-            told = "a grave doubt" if graves == 1 else f"{graves} grave doubts"
-            found.append(("grave", f"No robust accuracy is stated: there is {told}."))
+            told = "is a grave doubt" if graves == 1 else f"are {graves} grave doubts"
+            found.append(("grave", f"No robust accuracy is stated: there {told}."))
         ordered = sorted(self.doubts, key=lambda doubt: not doubt.grave)
         found += [("grave" if each.grave else "doubt", each.sentence) for each in ordered]
         return found + [("note", sentence) for sentence in self.notes]

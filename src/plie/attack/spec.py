@@ -6,14 +6,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plie.attack.base import Attack
 from plie.attack.foreign import FOREIGN, TorchAttack
 from plie.attack.gradient import FGSM, PGD, Gradient
 from plie.errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from plie.attack.base import Attack
 
 KINDS = ("fgsm", "fgsm-rs", "pgd-10")
 COMMON = ("eps", "norm", "bounds")  # settings of every attack
@@ -62,8 +60,10 @@ def attack_of(given: str | Attack, **usual: Any) -> Attack:
     >>> attack_of("pgd-50", eps=0.1) == parse("pgd-50:eps=0.1")
     True
     """
-    if not isinstance(given, str):
+    if isinstance(given, Attack):
         return given
+    if not isinstance(given, str):
+        raise InputError(f"an attack is a spec such as 'pgd-50', or an Attack, not {given!r}")
     name, rest = _parts(given)
     if name not in FOREIGN:
         _kind(name, (*KINDS, *FOREIGN))
