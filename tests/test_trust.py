@@ -415,6 +415,12 @@ def test_images_are_given_as_such_where_that_is_asked(digits):
     x = digits[1].features.view(-1, 1, 8, 8)
     again = evaluate(cnn, (x, digits[1].labels), EPS, ["fgsm"], checks=False)
     assert found.worst == again.worst
+    assert evaluate(cnn, digits[1], EPS, ["fgsm"], checks=False).worst == again.worst
+    rows = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), cnn)
+    assert evaluate(rows, digits[1], EPS, ["fgsm"], checks=False).worst == again.worst
+    plain = plie.CNN((8, 8), [4], [8], 10)
+    assert evaluate(plain, digits[1], EPS, ["fgsm"], checks=False).n == 400
+    assert digits[1].seen_by(plain).shape == (400, 64)
     with pytest.raises(InputError, match="no images"):
         evaluate(cnn, plie.data.load("iris"), EPS, ["fgsm"], images=True)
 

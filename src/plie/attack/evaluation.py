@@ -53,7 +53,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = BATCH,
     points: int | None = None,
-    images: bool = False,
+    images: bool | None = None,
     checks: bool = True,
     progress: Progress | None = None,
 ) -> Robustness:
@@ -79,7 +79,7 @@ def evaluate(
         batch_size: points attacked at once.
         points: how many to take, drawn without replacement; all when None.
         images: whether a data set's rows, which are flat, are given to the model as the images
-            ``(channels, height, width)`` that they are.
+            ``(channels, height, width)`` that they are; when None, as `Dataset.seen_by` has it.
         checks: whether to look for what would mislead.
         progress: called with the share of the attacks that is done.
 
@@ -102,7 +102,7 @@ def evaluate(
     chosen = [(_name(given), attack_of(given, **words)) for given in several]
     _check_attacks(chosen, usual)
     check_batch_size(batch_size)
-    x, y = _drawn(_batches(data, images), points, check_seed(seed))
+    x, y = _drawn(_batches(data, model, images), points, check_seed(seed))
     check_inputs(x, y, None, usual.bounds)
     model = suited(model, x)
     said = _said(model, x, y, batch_size)
@@ -163,16 +163,10 @@ def _check_attacks(
             )
 
 
-def _batches(data: Data, images: bool) -> Iterator[Batch]:
+def _batches(data: Data, model: nn.Module, images: bool | None) -> Iterator[Batch]:
     """What there is, in batches of inputs as the model takes them."""
     if isinstance(data, Dataset):
-        shape = data.image_shape
-        if images and shape is None:
-            raise InputError(f"the rows of '{data.name}' are no images; leave images=False")
-        if images and shape is not None:
-            yield data.features.view(-1, *((1, *shape) if len(shape) == 2 else shape)), data.labels
-        else:
-            yield data.features, data.labels
+        yield data.seen_by(model, images), data.labels
     elif isinstance(data, tuple):
         yield _pair(data)
     elif isinstance(data, Iterable) and not isinstance(data, Tensor):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plie.data.scale import Scale
 from plie.data.split import Split, split
@@ -118,6 +118,29 @@ class Dataset:
         features, targets = self.features[rows].float(), self.targets[rows]
         return replace(self, features=features, targets=targets, rows=origin)
 
+    def seen_by(self, model: nn.Module, images: bool | None = None) -> Tensor:
+        """The features as a model takes them: rows ``(n, d)``, or images ``(n, channels, h, w)``.
+
+        Args:
+            model: what takes them.
+            images: whether as images; when None, if the model has a convolution and does not lay
+                out rows itself, by ``nn.Unflatten`` or as `plie.CNN` does.
+
+        Raises:
+            InputError: images of rows that are none.
+
+        >>> import plie
+        >>> digits = plie.data.load("digits")
+        >>> digits.seen_by(torch.nn.Conv2d(1, 4, 3)).shape, digits.seen_by(plie.MLP(64)).shape
+        (torch.Size([1797, 1, 8, 8]), torch.Size([1797, 64]))
+        """
+        shape = self.image_shape
+        if images and shape is None:
+            raise InputError(f"the rows of '{self.name}' are no images; leave images=False")
+        if shape is None or not (takes_images(model) if images is None else images):
+            return self.features
+        return self.features.view(len(self), *(1,) * (3 - len(shape)), *shape)
+
     def scaled(self, scale: Scale, target_scale: Scale | None = None) -> Dataset:
         """The same points in the units of ``scale``, and regression targets of ``target_scale``."""
         targets = self.targets if target_scale is None else target_scale.apply(self.targets)
@@ -165,6 +188,16 @@ class Dataset:
         [30, 36, 24]
         """
         return split(self, validation, test, seed, scale)
+
+
+def takes_images(model: nn.Module) -> bool:
+    """Whether it has a convolution, and nothing that lays out flat rows for it."""
+    from plie.models import CNN
+
+    modules = list(model.modules())
+    if any(isinstance(module, CNN | nn.Unflatten) for module in modules):
+        return False
+    return any(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
 
 
 def repeatable(data: Dataset, again: Callable[[int], Dataset]) -> Dataset:
