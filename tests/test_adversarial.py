@@ -74,6 +74,17 @@ def test_colour_images_and_dark_paper():
     assert figure.get_facecolor()[:3] != (1, 1, 1)
 
 
+def test_convolutions_and_other_types_are_shown_what_they_take():
+    points = plie.data.load("digits").take(torch.arange(30))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 10)).double()
+    figure = adversarial.examples(model, points, PGD(0.2, 3), [4, 9])
+    before = figure.axes[0].get_images()[0].get_array().data
+    assert np.allclose(before, points.features[4].view(8, 8))
+    shares = model(points.features[[4]].double().view(1, 1, 8, 8)).softmax(dim=1).detach()
+    assert titles(figure)[0].endswith(f"{100 * float(shares.max()):.1f} %")
+
+
 def test_rows_of_a_table_are_told_in_their_own_units():
     wine = plie.data.load("wine").split()
     torch.manual_seed(0)
@@ -261,7 +272,6 @@ def test_a_studys_network_is_attacked_from_the_command_line(swept, tmp_path, cap
         (["STUDY", "-a", "fgms"], "did you mean 'fgsm'"),
         (["STUDY", "--norm", "l2"], "name the radius"),
         (["STUDY", "--rows", "9999"], "rows from 0 to"),
-        (["STUDY", "--images", "-o", "a.png"], "leave --output or --images"),
         (["STUDY", "--eps", "0.1", "--norm", "l3"], "unknown norm 'l3'"),
         (["STUDY", "-o", "figure.jpeg"], "figure.jpeg"),
         (["STUDY", "--rows", "one"], "--rows takes rows such as 0,7"),

@@ -1,3 +1,4 @@
+from . import adversarial as adversarial
 from . import attack as attack
 from . import data as data
 from . import integrations as integrations

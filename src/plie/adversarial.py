@@ -74,10 +74,13 @@ def examples(
     from plie.plot import palette_of
 
     _check_rows(rows, len(data))
-    x, y = data.features[list(rows)].float(), data.labels[list(rows)]
+    chosen = data.take(torch.tensor(list(rows)))
+    x, y = chosen.seen_by(model), chosen.labels
     found = attack(model, x, y, seed=seed).inputs if inputs is None else inputs
+    kind = next((p.dtype for p in model.parameters()), x.dtype)
     with undisturbed(model, x.device), torch.no_grad():
-        said = [as_logits(model(points)).softmax(dim=1) for points in (x, found)]
+        said = [as_logits(model(each.to(kind))).softmax(dim=1) for each in (x, found)]
+    x, found = x.flatten(1), found.flatten(1)
     palette = palette_of(theme)
     columns = 3 if data.image_shape else 2
     size = (2.35 * columns, 2.75 * len(rows)) if data.image_shape else (9.0, 3.4 * len(rows))

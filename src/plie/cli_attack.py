@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plie.attack import Attack
     from plie.subject import Subject
 
-USUAL = ("fgsm", "pgd-50")
+USUAL = ("fgsm", "pgd-50", "pgd-50:loss=margin")
 DRAWN = 3  # rows of the picture where none are named,
 LOOKED_AT = 100  # of so many
 
@@ -51,7 +51,7 @@ def attack(
     weights: Annotated[str | None, _option("A .safetensors file, for a function's model.")] = None,
     points: Annotated[str | None, _option("How many points; all by default.", "N")] = None,
     images: Annotated[
-        bool, _option("Give the model images, not flat rows.", None, "--images")
+        bool, _option("Give the model images, though it has no convolution.", None, "--images")
     ] = False,
     rows: Annotated[str | None, _option("Which points the picture shows, as 0,7.", "N,…")] = None,
     output: Annotated[
@@ -77,8 +77,6 @@ def attack(
     ball = _ball(chosen, eps, norm, bounds, words)
     made = [attack_of(word, **ball) for word in words]
     asked = _rows(rows, len(chosen.data))
-    if output is not None and images:
-        raise InputError("a picture takes a model of flat rows; leave --output or --images")
     with progress_bar(quiet or as_json, "attacks") as show:
         found = evaluate(
             chosen.model,
@@ -88,7 +86,7 @@ def attack(
             norm=made[0].norm,
             bounds=made[0].bounds,
             points=None if points is None else number("--points", points, int),
-            images=images,
+            images=images or None,
             checks=not no_checks,
             progress=None if show is None else lambda share: show("", share * len(made), len(made)),
         )
@@ -99,7 +97,7 @@ def attack(
         out.print(chosen.label, markup=False)
         out.print(found)
     if output is not None:
-        path = _draw(chosen, made[-1], asked, output)
+        path = _draw(chosen, made[-1], asked, output, images or None)
         if not (quiet or as_json):
             print(path)
 
@@ -136,7 +134,9 @@ def _rows(given: str | None, count: int) -> list[int]:
     return rows
 
 
-def _draw(chosen: Subject, last: Attack, asked: list[int], output: str) -> Path:
+def _draw(
+    chosen: Subject, last: Attack, asked: list[int], output: str, images: bool | None
+) -> Path:
     """A picture of the rows asked for, or of the first ones whose class the attack changes."""
     import torch
 
@@ -145,7 +145,7 @@ def _draw(chosen: Subject, last: Attack, asked: list[int], output: str) -> Path:
 
     looked = torch.tensor(asked or range(min(LOOKED_AT, len(chosen.data))))
     few = chosen.data.take(looked)
-    found = last(chosen.model, few.features, few.labels)
+    found = last(chosen.model, few.seen_by(chosen.model, images), few.labels)
     fooled = (found.succeeded & (found.norms > 0)).nonzero().flatten().tolist()
     places = (
         list(range(len(looked))) if asked else fooled[:DRAWN] or list(range(len(looked)))[:DRAWN]

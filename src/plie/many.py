@@ -34,6 +34,7 @@ from plie.training import (
     check_validation,
     fit,
 )
+from plie.training.adversary import training_attack
 
 if TYPE_CHECKING:
     from plie.attack.gradient import Gradient
@@ -235,7 +236,7 @@ class Networks:
         probes: Sequence[int] = (),
         progress: Progress | None = None,
         way: str = "auto",
-        adversary: Gradient | None = None,
+        adversary: Gradient | str | None = None,
         **settings: Any,
     ) -> list[History]:
         """Train all of them, each as `plie.training.fit` trains one; the parameters are replaced.
@@ -251,8 +252,8 @@ class Networks:
             probes: after how many epochs to look into the networks, 0 for before the first; at
                 some of the training points.
             progress: called now and then with the share that is done.
-            adversary: an attack such as `plie.attack.FGSM` that moves each batch's points first,
-                against each member as it then is.
+            adversary: an attack such as `plie.attack.FGSM`, or its text, that moves each batch's
+                points first, against each member as it then is.
             way: ``"native"``, ``"stacked"``, ``"loop"``, or ``"auto"`` for the fastest that
                 serves these networks.
             **settings: fields of the recipe, which go before its own.
@@ -281,7 +282,7 @@ class Networks:
             weight,
             validation,
             frozenset(probes),
-            adversary,
+            training_attack(adversary),
         )
         job.check()
         chosen = job.choose(way)

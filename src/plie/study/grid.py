@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from plie.activation import Activation
 from plie.attack import parse
+from plie.attack.gradient import Gradient
 from plie.data import Dataset
 from plie.data import load as load_data
 from plie.errors import InputError, unknown
@@ -23,12 +24,12 @@ from plie.study.database import NAME, Store
 from plie.study.jobs import Executor, Jobs, Progress, find_executor
 from plie.study.plan import Plan
 from plie.study.records import Points
+from plie.training.adversary import training_attack
 from plie.zoo import families, get, names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plie.attack.gradient import Gradient
     from plie.data.dataset import Task
     from plie.models import Init, Norm
     from plie.study.results import StudyResult
@@ -233,14 +234,20 @@ class Study:
         self, bounds: tuple[float, float] | None
     ) -> tuple[Gradient | None, Gradient | None]:
         """What networks are trained against, and what they are measured by, in these bounds."""
-        adversary, attack = self.adversary, self.attack
+        attack: Any = self.attack
         usual: dict[str, Any] = {"bounds": bounds}
-        if isinstance(adversary, str):
-            adversary = parse(adversary, **usual)
+        adversary = training_attack(self.adversary, **usual)
         if adversary is not None:
             usual |= {"eps": adversary.eps, "norm": adversary.norm, "bounds": adversary.bounds}
             attack = MEASURED_BY if attack is None else attack
-        return adversary, parse(attack, **usual) if isinstance(attack, str) else attack
+        if isinstance(attack, str):
+            attack = parse(attack, **usual)
+        if not isinstance(attack, Gradient | None):
+            raise InputError(
+                f"a study's networks are attacked by FGSM or PGD, not {type(attack).__name__}; "
+                "plie attack asks others of a trained network"
+            )
+        return adversary, attack
 
     def recipe(self, rows: int) -> Recipe:
         """How to train on so many rows."""

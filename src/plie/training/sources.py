@@ -240,23 +240,12 @@ def source_of(
 
 
 def points_of(data: object, model: nn.Module) -> Points | None:
-    """The tensors of a data set or a pair; None for anything else.
-
-    Rows of images, ``Dataset.image_shape``, are given as images ``(channels, height, width)`` to
-    a model that has a convolution, and as they are to any other.
-    """
+    """The tensors of a data set, as the model takes them, or of a pair; None for anything else."""
     if isinstance(data, Dataset):
-        x = data.features
-        if data.image_shape is not None and _has_convolution(model):
-            x = x.view(len(x), *(1,) * (3 - len(data.image_shape)), *data.image_shape)
-        return x, data.targets
+        return data.seen_by(model), data.targets
     if isinstance(data, tuple) and len(data) == 2 and any(isinstance(t, Tensor) for t in data):
         return data
     return None
-
-
-def _has_convolution(model: nn.Module) -> bool:
-    return any(isinstance(m, nn.modules.conv._ConvNd) for m in model.modules())
 
 
 def _can_be_shared(given: object) -> bool:
