@@ -810,3 +810,13 @@ def test_sure_models_of_measurements_are_not_taken_for_masked_ones():
     plie.fit(model, iris.features, iris.labels, **settings)
     found = evaluate(model, (iris.features, iris.labels), 0.3, ["pgd-20"], bounds=None)
     assert "unbounded" not in [doubt.name for doubt in found.doubts]
+
+
+def test_regions_that_alternate_are_not_taken_for_masked_gradients():
+    """On XOR a long step along both signs leads back into the same class."""
+    points = plie.data.xor(400, seed=0)
+    torch.manual_seed(0)
+    model = plie.MLP(2, [50], 2, "relu")
+    plie.fit(model, points.features, points.labels, epochs=200, lr=0.1)
+    found = evaluate(model, (points.features, points.labels), 0.2, ["pgd-20"], bounds=None)
+    assert "unbounded" not in [doubt.name for doubt in found.doubts]

@@ -411,7 +411,7 @@ def weak_loss(subject: Subject) -> Doubt | None:
 def unbounded(subject: Subject) -> Doubt | None:
     """Points that stand where anything may be done to them."""
     bounds = subject.usual.bounds
-    reach = bounds[1] - bounds[0] if bounds else 10 * (subject.x.max() - subject.x.min()).item()
+    reach = bounds[1] - bounds[0] if bounds else (subject.x.max() - subject.x.min()).item()
     # from the point itself: far away an honest model may be so sure that no slope is left
     attack = PGD(reach, MANY, loss=subject.loss, bounds=bounds, random_start=False)
     left = int((~subject.broken(attack)).sum())
@@ -420,8 +420,8 @@ def unbounded(subject: Subject) -> Doubt | None:
         return None
     return Doubt(
         "unbounded",
-        f"Where each number may become any other within the bounds, PGD-{MANY} still leaves {left} "
-        f"of {n} points right; it ought to leave none. The gradient does not lead to the other "
+        f"Where each number may change by the whole range of the data, PGD-{MANY} still leaves "
+        f"{left} of {n} points right; it ought to leave none. The gradient does not lead to the other "
         "classes (it is masked), so at a smaller ε it finds too little as well. Attack by another "
         "loss or without gradients, as 'square' does.",
         {"left": left, "points": n},
