@@ -422,8 +422,8 @@ def unbounded(subject: Subject) -> Doubt | None:
         "unbounded",
         f"Where each number may change by the whole range of the data, PGD-{MANY} still leaves "
         f"{left} of {n} points right; it ought to leave none. The gradient does not lead to the "
-        "other classes (it is masked), so at a smaller ε it finds too little as well. Attack by another "
-        "loss or without gradients, as 'square' does.",
+        "other classes (it is masked), so at a smaller ε it finds too little as well. Attack by "
+        "another loss or without gradients, as 'square' does.",
         {"left": left, "points": n},
         grave=True,
     )
