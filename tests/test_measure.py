@@ -364,7 +364,8 @@ def test_info(capsys):
     assert state.tables > 400
 
 
-def test_bench(capsys, tmp_path):
+def test_bench(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # whatever the figures, no word is folded
     words = ("bench", "relu", "-n", "64", "--repeats", "2", "-o", str(tmp_path))
     code, out, err = typed(capsys, *words)
     assert code == 0
