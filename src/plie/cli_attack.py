@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from plie.cli_options import Act, AsJson, Data, Images, Model, Points, Quiet, Seed, Weights, option
 from plie.errors import InputError
 from plie.interrupt import loading
 from plie.screen import progress_bar, wide_console
@@ -21,47 +20,37 @@ DRAWN = 3  # rows of the picture where none are named,
 LOOKED_AT = 100  # of so many
 
 
-def _option(text: str, metavar: str | None = None, *names: str) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar)
-
-
 def attack(
-    model: Annotated[
-        str, typer.Argument(help="A folder that plie study wrote, or package.module:function.")
-    ],
-    data: Annotated[
-        str | None, _option("A data set, or a CSV or Parquet file; a study's own by default.")
-    ] = None,
+    model: Model,
+    data: Data = None,
     attacks: Annotated[
         list[str] | None,
-        _option(
+        option(
             "fgsm, pgd-STEPS, autoattack, square, …; with commas.", "ATTACK,…", "--attack", "-a"
         ),
     ] = None,
     eps: Annotated[
-        str | None, _option("Radius, as 0.1 or 8/255; a study's own by default.", "X")
+        str | None, option("Radius, as 0.1 or 8/255; a study's own by default.", "X")
     ] = None,
-    norm: Annotated[str | None, _option("linf, l2 or l1.")] = None,
+    norm: Annotated[str | None, option("linf, l2 or l1.")] = None,
     bounds: Annotated[
-        str | None, _option("Least and greatest input, as 0..1, or none.", "LOW..HIGH")
+        str | None, option("Least and greatest input, as 0..1, or none.", "LOW..HIGH")
     ] = None,
-    target: Annotated[str | None, _option("Column of a file that holds the classes.")] = None,
-    act: Annotated[str | None, _option("Which network of a study; the best by default.")] = None,
-    seed: Annotated[str | None, _option("Which of its seeds; the median by default.", "N")] = None,
-    weights: Annotated[str | None, _option("A .safetensors file, for a function's model.")] = None,
-    points: Annotated[str | None, _option("How many points; all by default.", "N")] = None,
-    images: Annotated[
-        bool, _option("Give the model images, though it has no convolution.", None, "--images")
-    ] = False,
-    rows: Annotated[str | None, _option("Which points the picture shows, as 0,7.", "N,…")] = None,
+    target: Annotated[str | None, option("Column of a file that holds the classes.")] = None,
+    act: Act = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    points: Points = None,
+    images: Images = False,
+    rows: Annotated[str | None, option("Which points the picture shows, as 0,7.", "N,…")] = None,
     output: Annotated[
-        str | None, _option("A .png, .svg or .pdf file with a picture.", None, "--output", "-o")
+        str | None, option("A .png, .svg or .pdf file with a picture.", None, "--output", "-o")
     ] = None,
-    as_json: Annotated[bool, _option("As JSON, for programs.", None, "--json")] = False,
+    as_json: AsJson = False,
     no_checks: Annotated[
-        bool, _option("Skip the checks whether to believe it.", None, "--no-checks")
+        bool, option("Skip the checks whether to believe it.", None, "--no-checks")
     ] = False,
-    quiet: Annotated[bool, _option("Print nothing.", None, "--quiet", "-q")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Attack a model: its accuracy, whether to believe it, and a picture of what fools it."""
     with loading():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from plie.cli_options import Act, AsJson, Data, Images, Model, Points, Quiet, Seed, Weights, option
 from plie.errors import InputError
 from plie.interrupt import loading
 from plie.screen import wide_console
@@ -20,31 +19,21 @@ if TYPE_CHECKING:
     from plie.data import Dataset
 
 
-def _option(text: str, metavar: str | None = None, *names: str) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar)
-
-
 def diagnose(
-    model: Annotated[
-        str, typer.Argument(help="A folder that plie study wrote, or package.module:function.")
-    ],
-    data: Annotated[
-        str | None, _option("A data set, or a CSV or Parquet file; a study's own by default.")
-    ] = None,
-    target: Annotated[str | None, _option("Column of a file that holds the answers.")] = None,
-    act: Annotated[str | None, _option("Which network of a study; the best by default.")] = None,
-    seed: Annotated[str | None, _option("Which of its seeds; the median by default.", "N")] = None,
-    weights: Annotated[str | None, _option("A .safetensors file, for a function's model.")] = None,
-    points: Annotated[str | None, _option("How many points; all by default.", "N")] = None,
-    batch: Annotated[str, _option("Points at a time.", "N")] = "256",
-    images: Annotated[
-        bool, _option("Give the model images, not flat rows.", None, "--images")
-    ] = False,
+    model: Model,
+    data: Data = None,
+    target: Annotated[str | None, option("Column of a file that holds the answers.")] = None,
+    act: Act = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    points: Points = None,
+    batch: Annotated[str, option("Points at a time.", "N")] = "256",
+    images: Images = False,
     output: Annotated[
-        str | None, _option("An .html page, or a .png, .svg or .pdf.", None, "--output", "-o")
+        str | None, option("An .html page, or a .png, .svg or .pdf.", None, "--output", "-o")
     ] = None,
-    as_json: Annotated[bool, _option("As JSON, for programs.", None, "--json")] = False,
-    quiet: Annotated[bool, _option("Print nothing.", None, "--quiet", "-q")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look inside a model: dead, saturated and linear units, and where gradients end."""
     with loading():
@@ -58,7 +47,8 @@ def diagnose(
     most = None if points is None else _positive("--points", points)
     chosen = find(model, data, target=target, act=act, seed=which, weights=weights)
     size = _positive("--batch", batch)
-    found = look(chosen.model, _batches(chosen.data, most, size, images))
+    x = chosen.data.seen_by(chosen.model, images or None)
+    found = look(chosen.model, _batches(chosen.data, x, most, size))
     if as_json:
         print(found.to_json())
     elif not quiet:
@@ -79,20 +69,11 @@ def _positive(option: str, text: str) -> int:
 
 
 def _batches(
-    data: Dataset, most: int | None, size: int, images: bool
+    data: Dataset, x: Tensor, most: int | None, size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Points in batches; fewer than all are evenly chosen, since files are often sorted."""
     import torch
 
-    shape = _shape(data) if images else ()
     n = len(data) if most is None else min(most, len(data))
     for rows in (torch.arange(n) * len(data) // n).split(size):
-        x = data.features[rows]
-        yield (x.view(-1, *shape) if images else x), data.targets[rows]
-
-
-def _shape(data: Dataset) -> tuple[int, ...]:
-    shape = data.image_shape
-    if shape is None:
-        raise InputError(f"the rows of '{data.name}' are no images; leave --images")
-    return (1, *shape) if len(shape) == 2 else shape
+        yield x[rows], data.targets[rows]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plie.cli_options import AsJson, Quiet, option
 from plie.errors import InputError
 from plie.interrupt import INTERRUPTED, loading
 from plie.screen import progress_bar, wide_console
@@ -18,57 +19,53 @@ if TYPE_CHECKING:
 OF_THE_RUN = ("executor", "ray-address", "quiet")
 
 
-def _option(text: str, metavar: str | None = None, *names: str) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar)
-
-
 def study(
     data: Annotated[str, typer.Argument(help="A data set, a CSV or Parquet file, or a YAML file.")],
     act: Annotated[
         list[str] | None,
-        _option(
+        option(
             "Name, spec, formula, all, family:NAME; repeat, or use commas.", None, "--act", "-a"
         ),
     ] = None,
-    hidden: Annotated[str | None, _option("Units of the hidden layers, as 50 or 64,64.")] = None,
-    model: Annotated[str | None, _option("mlp, or cnn for images.")] = None,
+    hidden: Annotated[str | None, option("Units of the hidden layers, as 50 or 64,64.")] = None,
+    model: Annotated[str | None, option("mlp, or cnn for images.")] = None,
     adversary: Annotated[
-        str | None, _option("Train against an attack, as fgsm-rs:eps=0.1.", "ATTACK")
+        str | None, option("Train against an attack, as fgsm-rs:eps=0.1.", "ATTACK")
     ] = None,
     attack: Annotated[
-        str | None, _option("Measure robust accuracy by one, as pgd-50.", "ATTACK")
+        str | None, option("Measure robust accuracy by one, as pgd-50.", "ATTACK")
     ] = None,
-    epochs: Annotated[str | None, _option("Passes over the data.", "N")] = None,
-    lr: Annotated[str | None, _option("One learning rate for all.", "X")] = None,
-    lr_grid: Annotated[str | None, _option("Rates to choose from, as 0.001,0.01.", "X,…")] = None,
-    optimizer: Annotated[str | None, _option("sgd, adam or adamw.")] = None,
-    momentum: Annotated[str | None, _option("Of SGD.", "X")] = None,
-    weight_decay: Annotated[str | None, _option("Of the weights.", "X")] = None,
-    batch_size: Annotated[str | None, _option("Points per update, or full.", "N")] = None,
-    schedule: Annotated[str | None, _option("constant, linear, cosine or step.")] = None,
-    warmup: Annotated[str | None, _option("Epochs of rising learning rate.", "N")] = None,
-    patience: Annotated[str | None, _option("Stop after N epochs without progress.", "N")] = None,
-    norm: Annotated[str | None, _option("batch, layer or none.")] = None,
-    dropout: Annotated[str | None, _option("Share of hidden units dropped.", "X")] = None,
-    init: Annotated[str | None, _option("torch, or gain to follow the activation.")] = None,
-    seeds: Annotated[str | None, _option("How many, as 20, or which, as 3,5,8.")] = None,
-    seed: Annotated[str | None, _option("The first of them.", "N")] = None,
-    split_seed: Annotated[str | None, _option("Of the split that all seeds share.", "N")] = None,
-    validation: Annotated[str | None, _option("Share that chooses the rates.", "X")] = None,
-    test: Annotated[str | None, _option("Share that judges the chosen ones.", "X")] = None,
-    no_scale: Annotated[bool, _option("Leave the features' units.", None, "--no-scale")] = False,
-    target: Annotated[str | None, _option("Column of a file to predict.")] = None,
-    task: Annotated[str | None, _option("classification or regression, of a file.")] = None,
-    missing: Annotated[str | None, _option("refuse or impute, in a file.")] = None,
+    epochs: Annotated[str | None, option("Passes over the data.", "N")] = None,
+    lr: Annotated[str | None, option("One learning rate for all.", "X")] = None,
+    lr_grid: Annotated[str | None, option("Rates to choose from, as 0.001,0.01.", "X,…")] = None,
+    optimizer: Annotated[str | None, option("sgd, adam or adamw.")] = None,
+    momentum: Annotated[str | None, option("Of SGD.", "X")] = None,
+    weight_decay: Annotated[str | None, option("Of the weights.", "X")] = None,
+    batch_size: Annotated[str | None, option("Points per update, or full.", "N")] = None,
+    schedule: Annotated[str | None, option("constant, linear, cosine or step.")] = None,
+    warmup: Annotated[str | None, option("Epochs of rising learning rate.", "N")] = None,
+    patience: Annotated[str | None, option("Stop after N epochs without progress.", "N")] = None,
+    norm: Annotated[str | None, option("batch, layer or none.")] = None,
+    dropout: Annotated[str | None, option("Share of hidden units dropped.", "X")] = None,
+    init: Annotated[str | None, option("torch, or gain to follow the activation.")] = None,
+    seeds: Annotated[str | None, option("How many, as 20, or which, as 3,5,8.")] = None,
+    seed: Annotated[str | None, option("The first of them.", "N")] = None,
+    split_seed: Annotated[str | None, option("Of the split that all seeds share.", "N")] = None,
+    validation: Annotated[str | None, option("Share that chooses the rates.", "X")] = None,
+    test: Annotated[str | None, option("Share that judges the chosen ones.", "X")] = None,
+    no_scale: Annotated[bool, option("Leave the features' units.", None, "--no-scale")] = False,
+    target: Annotated[str | None, option("Column of a file to predict.")] = None,
+    task: Annotated[str | None, option("classification or regression, of a file.")] = None,
+    missing: Annotated[str | None, option("refuse or impute, in a file.")] = None,
     no_baselines: Annotated[
-        bool, _option("Without the linear models.", None, "--no-baselines")
+        bool, option("Without the linear models.", None, "--no-baselines")
     ] = False,
-    out: Annotated[str | None, _option("Folder; runs/… by default.", None, "--out", "-o")] = None,
-    executor: Annotated[str | None, _option("What trains: local or ray.")] = None,
+    out: Annotated[str | None, option("Folder; runs/… by default.", None, "--out", "-o")] = None,
+    executor: Annotated[str | None, option("What trains: local or ray.")] = None,
     ray_address: Annotated[
-        str | None, _option("Ray cluster: auto, HOST:6379 or ray://HOST:10001.", "ADDRESS")
+        str | None, option("Ray cluster: auto, HOST:6379 or ray://HOST:10001.", "ADDRESS")
     ] = None,
-    quiet: Annotated[bool, _option("Print nothing.", None, "--quiet", "-q")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the network with each activation, over learning rates and seeds; write a report.
 
@@ -122,11 +119,11 @@ def results(
         list[Path], typer.Argument(help="A folder that plie study wrote; several for ranks.")
     ],
     export: Annotated[
-        Path | None, _option("Write every network into this .csv or .parquet file.")
+        Path | None, option("Write every network into this .csv or .parquet file.")
     ] = None,
-    as_json: Annotated[bool, _option("As JSON, for programs.", None, "--json")] = False,
+    as_json: AsJson = False,
     figure: Annotated[
-        str, _option("Where several studies' ranks are drawn: a .png, .svg or .pdf file.")
+        str, option("Where several studies' ranks are drawn: a .png, .svg or .pdf file.")
     ] = "ranks.png",
 ) -> None:
     """Show what a study has found so far; of several, which activation ranks best over them."""
