@@ -25,7 +25,7 @@ from plie.models import MLP, evaluating
 from plie.probe import Probe, probe
 from plie.recipe import Recipe
 from plie.seeds import check_seed
-from plie.threads import one_thread
+from plie.threads import ignore, one_thread, part_of
 from plie.training import (
     History,
     Points,
@@ -287,7 +287,7 @@ class Networks:
         job.check()
         chosen = job.choose(way)
         start = time.perf_counter()
-        histories = _RUNS[chosen](job, progress or _ignore)
+        histories = _RUNS[chosen](job, progress or ignore)
         share = (time.perf_counter() - start) / len(self)
         return [replace(history, seconds=share) for history in histories]
 
@@ -310,7 +310,7 @@ class Job:
     def progress_of(self, members: slice, progress: Progress) -> Progress:
         """What tells the share of all that some members' share is, those before them done."""
         first, count = members.start, len(self.seeds[members])
-        return lambda share: progress((first + share * count) / len(self.seeds))
+        return part_of(progress, first, count, whole=len(self.seeds))
 
     @cached_property
     def sample(self) -> Points:
@@ -430,7 +430,3 @@ def _views(shape: nn.Module, flat: Tensor) -> list[Tensor]:
     sizes = [p.numel() for p in shape.parameters()]
     parts = zip(flat.split(sizes, dim=1), shape.parameters(), strict=True)
     return [part.unflatten(1, tuple(p.shape)) for part, p in parts]
-
-
-def _ignore(share: float) -> None:
-    pass

@@ -17,6 +17,25 @@ Progress = Callable[[float], None]
 LOOK = 0.05  # seconds between looks at what the threads have done
 
 
+def ignore(share: float) -> None:
+    """Told to nobody."""
+
+
+def part_of(progress: Progress, before: float, size: float, whole: float = 1.0) -> Progress:
+    """What tells the share of the whole that is done with a share of one of its parts.
+
+    Args:
+        progress: told of the whole.
+        before: as much of the whole comes before the part.
+        size: of the part.
+        whole: of all parts.
+
+    >>> part_of(print, 1, 2, whole=4)(0.5)
+    0.5
+    """
+    return lambda share: progress((before + share * size) / whole)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch work on one thread: how many share a sum decides its last bit.
@@ -99,6 +118,6 @@ def _in_turn(
     results, before = [], 0.0
     with one_thread():
         for item, weight in zip(items, weights, strict=True):
-            results.append(work(item, lambda s, b=before, w=weight: progress(b + s * w)))  # type: ignore[misc]
+            results.append(work(item, part_of(progress, before, weight)))
             before += weight
     return results

@@ -30,6 +30,7 @@ from plie.errors import InputError
 from plie.recipe import is_whole
 from plie.seeds import check_seed, generator_of
 from plie.statistics import wilson
+from plie.threads import part_of
 
 if TYPE_CHECKING:
     from plie.attack.trust import Doubt
@@ -109,7 +110,7 @@ def evaluate(
     right = said == y
     robust, rows = right.clone(), []
     for done, (name, attack) in enumerate(chosen):
-        tell = None if progress is None else _part(progress, done, len(chosen))
+        tell = None if progress is None else part_of(progress, done, 1, whole=len(chosen))
         start = time.perf_counter()
         found = attack(model, x, y, seed=seed, batch_size=batch_size, progress=tell)
         rows.append(Row(name, _share(~found.succeeded), time.perf_counter() - start))
@@ -142,10 +143,6 @@ def _default(usual: Attack) -> tuple[tuple[str, ...], list[str]]:
     except InputError as error:
         return WITHOUT, [f"AutoAttack is not among the attacks: {error}."]
     return DEFAULT, []
-
-
-def _part(progress: Progress, done: int, parts: int) -> Progress:
-    return lambda share: progress((done + share) / parts)
 
 
 def _check_attacks(

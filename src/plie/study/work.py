@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 from plie.attack import parse
 from plie.seeds import generator_of
 from plie.study.records import CellResult, Job, Measure, Points
-from plie.threads import one_thread, share_out
+from plie.threads import ignore, one_thread, part_of, share_out
 from plie.training import curves, hits, losses
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 # number of rows beside it, and a result must not depend on the job it was made in.
 ROWS = 2048
 CACHED = 1 << 21  # numbers computed at once, of as many networks as that takes
+ATTACKING = 0.4  # of a job: the attack on validation and test points, beside training, at a guess
 ATTACKED = 512  # rows attacked at once, likewise
 
 
@@ -49,7 +49,8 @@ def run_job(
         data: on what.
         progress: called now and then with the share that is done.
     """
-    candidate = job.candidate
+    candidate, progress = job.candidate, progress or ignore
+    training = 1 - ATTACKING if candidate.attack else 1.0
     seeds = [cell.seed for cell in job.cells]
     many = candidate.networks(seeds)
     histories = many.fit(
@@ -60,11 +61,11 @@ def run_job(
         validation=data.validation,
         probes=() if many.perceptron is None else looks(candidate.recipe.epochs),
         adversary=parse(candidate.adversary) if candidate.adversary else None,
-        progress=_tell_most(progress) if candidate.attack else progress,
+        progress=part_of(progress, 0.0, training),
     )
     with one_thread():
         train, test = (_Measured(many, candidate, *part) for part in (data.train, data.test))
-    robust = _robust(many, candidate, seeds, data, progress or _ignore)
+    robust = _robust(many, candidate, seeds, data, part_of(progress, training, 1 - training))
     values = _rows(many)
     return [
         CellResult(
@@ -139,18 +140,6 @@ def _measure(many: Networks, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return loss / len(y), torch.cat(predicted, dim=1)
 
 
-# what an attack on the validation and test points takes, beside training, at a guess
-ATTACKING = 0.4
-
-
-def _tell_most(progress: Callable[[float], None] | None) -> Callable[[float], None] | None:
-    return progress and (lambda share: progress(share * (1 - ATTACKING)))
-
-
-def _ignore(share: float) -> None:
-    pass
-
-
 def _robust(
     many: Networks,
     candidate: Candidate,
@@ -163,17 +152,12 @@ def _robust(
         return [[None] * len(many)] * 2
     attack, parts = parse(candidate.attack), (data.validation, data.test)
     count = sum(len(y) for _, y in parts)
-    shares, before = [], 0.0
+    shares, before = [], 0
     for x, y in parts:
-        mine = ATTACKING * len(y) / count
-        told = partial(_tell, progress, 1 - ATTACKING + before, mine)
+        told = part_of(progress, before, len(y), whole=count)
         shares.append(robust_shares(many, attack, x, y, seeds, candidate.numbers, told))
-        before += mine
+        before += len(y)
     return shares
-
-
-def _tell(progress: Callable[[float], None], before: float, mine: float, share: float) -> None:
-    progress(before + mine * share)
 
 
 def robust_shares(
@@ -183,7 +167,7 @@ def robust_shares(
     y: Tensor,
     seeds: Sequence[int],
     numbers: int,
-    progress: Callable[[float], None] = _ignore,
+    progress: Callable[[float], None] = ignore,
 ) -> list[float]:
     """The share of points that each network gets right, whatever the attack's restarts do.
 
