@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from plie.attack.norms import NORMS
 from plie.errors import InputError, unknown
+from plie.models import in_evaluation
 from plie.recipe import is_whole
 from plie.seeds import check_seed, generator_of
 
@@ -197,19 +198,14 @@ def as_logits(made: Tensor) -> Tensor:
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device, seed: int = 0) -> Iterator[None]:
     """Evaluation mode and a seeded random state; both are afterwards as they were."""
-    modes = [(module, module.training) for module in model.modules()]
     started = torch.cuda.is_available() and torch.cuda.is_initialized()
     with torch.random.fork_rng(range(torch.cuda.device_count()) if started else []):
         torch.default_generator.manual_seed(seed % 2**64)
         if device.type == "cuda":
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed % 2**64)
-        model.eval()
-        try:
+        with in_evaluation(model):
             yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
 
 
 def check_batch_size(size: int) -> None:
