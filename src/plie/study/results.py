@@ -137,13 +137,22 @@ class Group:
 
     def interval(self, part: str = "test") -> Interval | None:
         """The mean score over the seeds with its 95 % interval; None where one is not finite."""
+        if part not in self._intervals:
+            self._intervals[part] = self._interval(part)
+        return self._intervals[part]
+
+    @cached_property
+    def _intervals(self) -> dict[str, Interval | None]:
+        return {}  # tables and figures ask several times, and each takes thousands of resamples
+
+    def _interval(self, part: str) -> Interval | None:
         scores = getattr(self, part).score
         if not np.isfinite(scores).all():
             return None
         least = 0.0 if self.candidate.task == "classification" else -math.inf
         return interval(scores, within=(least, 1.0))
 
-    @property
+    @cached_property
     def robust(self) -> Group:
         """The same with accuracies under attack in place of those on the points as they are."""
         parts = {name: getattr(self, name) for name in ("validation", "test")}
