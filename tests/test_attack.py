@@ -645,6 +645,8 @@ def test_what_is_said_goes_before_what_is_usual():
         ("pgd-50", "has no radius"),
         ("pgd-50:eps=x", "eps cannot be 'x'"),
         ("pgd-50:eps=1/0", "eps cannot be '1/0'"),
+        ("pgd:eps=1,steps=many", "steps cannot be 'many'; it takes a whole number"),
+        ("pgd:eps=1,bounds=0", "bounds cannot be '0'; it takes LOW..HIGH"),
         ("pgd-50:epz=1", "unknown setting of pgd-50 'epz'; did you mean 'eps'"),
         ("pgd-50:eps", "eps takes a value"),
         ("fgsm:eps=1,steps=3", "unknown setting of fgsm 'steps'"),

@@ -14,6 +14,12 @@ from plie.attack.gradient import FGSM, PGD, Gradient
 from plie.errors import InputError, unknown
 
 KINDS = ("fgsm", "fgsm-rs", "pgd-10")
+TAKES = {
+    "random_start": "true or false",
+    "bounds": "LOW..HIGH, as 0..1, or none",
+    "steps": "a whole number",
+    "restarts": "a whole number",
+}
 COMMON = ("eps", "norm", "bounds")  # settings of every attack
 WORDS = {"true": True, "false": False, "none": None}
 
@@ -157,7 +163,8 @@ def _value(key: str, value: str, text: str) -> Any:
             return None
         return _number(value)
     except (KeyError, ValueError, ZeroDivisionError):
-        raise InputError(f"in '{text}': {key} cannot be '{value}'") from None
+        takes = TAKES.get(key, "a number or a fraction such as 8/255")
+        raise InputError(f"in '{text}': {key} cannot be '{value}'; it takes {takes}") from None
 
 
 def _number(text: str) -> float:

@@ -136,7 +136,7 @@ class Dataset:
         """
         shape = self.image_shape
         if images and shape is None:
-            raise InputError(f"the rows of '{self.name}' are no images; leave images=False")
+            raise InputError(f"the rows of '{self.name}' are no images; leave images out")
         if shape is None or not (takes_images(model) if images is None else images):
             return self.features
         return self.features.view(len(self), *(1,) * (3 - len(shape)), *shape)
