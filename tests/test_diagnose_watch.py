@@ -88,6 +88,24 @@ def test_the_gradient_is_that_of_the_steps_own_backward():
     assert [each.norm for each in seen.diagnosis.flow] == pytest.approx(expected[2:])
 
 
+def test_a_gradient_is_the_batchs_own_where_batches_are_added_up():
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+    expected = []
+    with plie.watch(model, every=1) as seen:
+        for step in range(3):
+            loss = functional.cross_entropy(model(X * (step + 1)), Y)
+            expected += [
+                slope.norm().item()
+                for slope in torch.autograd.grad(
+                    loss, [model[0].weight, model[2].weight], retain_graph=True
+                )
+            ]
+            loss.backward()
+    assert len(expected) == 6
+    norms = [value for _, _, what, value in seen.rows if what == "gradient_norm"]
+    assert norms == pytest.approx(expected)
+
+
 def test_only_training_steps_are_counted():
     model = network()
     with plie.watch(model, every=1) as seen:
@@ -118,7 +136,7 @@ def test_hooks_are_gone_after_an_error():
         fail()
     after = state(model)
     assert before[:2] == after[:2]
-    assert all(p._post_accumulate_grad_hooks in (None, {}) for p in model.parameters())
+    assert all(p._backward_hooks in (None, {}) for p in model.parameters())
     assert watches[0].diagnosis is not None
 
 
@@ -131,13 +149,19 @@ def test_numbers_are_written_as_they_come(tmp_path):
             self.told.append((tag, value, step))
 
     writer, file = Writer(), tmp_path / "run.csv"
-    seen = trained(network(), 4, every=2, csv=file, tensorboard=writer)
+    told = []
+    seen = trained(
+        network(), 4, every=2, csv=file, tensorboard=writer, log=lambda *each: told.append(each)
+    )
     with file.open(encoding="utf-8", newline="") as lines:
         head, *rows = csv.reader(lines)
     assert head == ["step", "name", "what", "value"]
     read = [(int(step), name, what, float(value)) for step, name, what, value in rows]
     assert read == seen.rows
     assert writer.told == [(f"{what}/{name}", value, step) for step, name, what, value in seen.rows]
+    assert [step for step, _ in told] == [0, 2]
+    expected = [(name, value, step) for step, each in told for name, value in each.items()]
+    assert expected == writer.told
     assert {row[0] for row in seen.rows} == {0, 2}
     assert len({row[:3] for row in seen.rows}) == len(seen.rows)
     assert {name for _, name, what, _ in seen.rows if what == "dead"} == {"2", "5"}

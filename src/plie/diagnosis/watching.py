@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 COLUMNS = ("step", "name", "what", "value")
 EVERY = 100
 Row = tuple[int, str, str, float]
-Write = Callable[[Row], None]
+Write = Callable[[list[Row]], object]
+Log = Callable[[int, dict[str, float]], object]
 
 
 @contextmanager
@@ -37,6 +38,7 @@ def watch(
     *,
     csv: str | Path | None = None,
     tensorboard: Any = None,
+    log: Log | None = None,
 ) -> Iterator[Watch]:
     """Count dead, saturated and linear units while a network is trained.
 
@@ -52,13 +54,14 @@ def watch(
         every: steps from one sample to the next.
         csv: a file for the numbers, one a line: step, name, what, value.
         tensorboard: a folder for TensorBoard, or a writer with ``add_scalar``.
+        log: called after each sample with its step and its numbers by name, such as ``"dead/1"``.
 
     Yields:
         A `Watch`, which grows as training goes on.
 
     Raises:
-        InputError: ``every`` is no positive whole number, the file cannot be written, or
-            TensorBoard is not installed.
+        InputError: ``every`` is no positive whole number, the file cannot be written, TensorBoard
+            is not installed, or ``model`` is no module.
 
     >>> import plie
     >>> model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
@@ -68,16 +71,26 @@ def watch(
     >>> seen.steps, seen.diagnosis["1"].samples
     ([0, 2], 4)
     """
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise InputError(f"every is a positive whole number of steps, not {every!r}")
+    check_every(every)
     with ExitStack() as stack:
-        writers = [] if csv is None else [_csv(stack, Path(csv))]
+        writers: list[Write] = [] if csv is None else [_csv(stack, Path(csv))]
         writers += [] if tensorboard is None else [_tensorboard(stack, tensorboard)]
+        writers += [] if log is None else [partial(_told, log)]
         seen = Watch(model, every, writers)
         stack.callback(seen._end)
         hook = model.register_forward_hook(seen._step, with_kwargs=True)
         stack.callback(hook.remove)
         yield seen
+
+
+def check_every(every: int) -> None:
+    """Refuse to sample at anything but every so many steps.
+
+    Raises:
+        InputError: no positive whole number.
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise InputError(f"every is a positive whole number of steps, not {every!r}")
 
 
 class Watch:
@@ -131,6 +144,23 @@ class Watch:
         units = " units" if what in STATES else ""
         return over_time(lines, what.replace("_", " ") + units, theme)
 
+    def finish(self) -> None:
+        """Keep what the last sample found: its backward pass is over.
+
+        Otherwise that happens at the next step, and at the end.
+        """
+        if not (self._places or self._arrived):
+            return
+        self._hooks.close()
+        flow = tuple(self._flow(*item) for item in self._weights.items()) if self._arrived else ()
+        self._arrived.clear()
+        self.diagnosis = Diagnosis(self._places, flow, 1)
+        self._places = ()
+        rows = [(self.steps[-1], *each) for each in numbers(self.diagnosis)]
+        self.rows += rows
+        for write in self._writers:
+            write(rows)
+
     def __repr__(self) -> str:
         return f"<Watch: {len(self.steps)} samples in {self._n} steps>"
 
@@ -139,7 +169,7 @@ class Watch:
     def _step(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ARG002
         if self._busy or not (module.training and torch.is_grad_enabled()):
             return
-        self._finish()
+        self.finish()
         if self._n % self._every == 0:
             self.steps.append(self._n)
             self._busy = True  # the pass below is none of training
@@ -149,7 +179,8 @@ class Watch:
                 self._busy = False
             for own in self._weights.values():
                 for weight in own:
-                    hook = weight.register_post_accumulate_grad_hook(self._arrive)
+                    # before it is added to what is there already
+                    hook = weight.register_hook(partial(self._arrive, id(weight)))
                     self._hooks.callback(hook.remove)
         self._n += 1
 
@@ -161,27 +192,11 @@ class Watch:
                 self._model(*args, **kwargs)
             self._places = collector.finish()
 
-    def _arrive(self, weight: Tensor) -> None:
+    def _arrive(self, weight: int, slope: Tensor) -> None:
         """Left on the device: to ask for the numbers now would make the step wait for them."""
-        slope = weight.grad
-        if slope is not None and id(weight) not in self._arrived:
+        if weight not in self._arrived:
             slope = slope.to_dense() if slope.is_sparse else slope
-            self._arrived[id(weight)] = slope.detach().float().norm(), (slope != 0).sum()
-
-    def _finish(self) -> None:
-        """Keep what the last sample found: its backward pass is over."""
-        if not (self._places or self._arrived):
-            return
-        self._hooks.close()
-        flow = tuple(self._flow(*item) for item in self._weights.items()) if self._arrived else ()
-        self._arrived.clear()
-        self.diagnosis = Diagnosis(self._places, flow, 1)
-        self._places = ()
-        for name, what, value in numbers(self.diagnosis):
-            row = (self.steps[-1], name, what, value)
-            self.rows.append(row)
-            for write in self._writers:
-                write(row)
+            self._arrived[weight] = slope.detach().float().norm(), (slope != 0).sum()
 
     def _flow(self, layer: str, own: list[nn.Parameter]) -> Flow:
         found = [self._arrived[id(p)] for p in own if id(p) in self._arrived]
@@ -190,7 +205,7 @@ class Watch:
         return Flow(layer, total, norm, sum(int(n) for _, n in found) / total)
 
     def _end(self) -> None:
-        self._finish()
+        self.finish()
         self._hooks.close()
 
 
@@ -207,6 +222,15 @@ def numbers(diagnosis: Diagnosis) -> Iterator[tuple[str, str, float]]:
         yield each.layer, "gradient_nonzero", each.nonzero
 
 
+def by_name(rows: list[Row]) -> dict[str, float]:
+    """The numbers of a sample under the names that loggers have for them.
+
+    >>> by_name([(0, "act", "dead", 3), (0, "", "input_mean", 0.5)])
+    {'dead/act': 3, 'input_mean/model': 0.5}
+    """
+    return {f"{what}/{name or 'model'}": value for _, name, what, value in rows}
+
+
 # --- writers ------------------------------------------------------------------------------------
 
 
@@ -219,8 +243,8 @@ def _csv(stack: ExitStack, path: Path) -> Write:
     table = tables.writer(file)
     table.writerow(COLUMNS)
 
-    def write(row: Row) -> None:
-        table.writerow(row)
+    def write(rows: list[Row]) -> None:
+        table.writerows(rows)
         file.flush()
 
     return write
@@ -236,9 +260,13 @@ def _tensorboard(stack: ExitStack, target: Any) -> Write:
             ) from None
         target = SummaryWriter(str(target))
         stack.callback(target.close)
-    return partial(_scalar, target)
+    return partial(_scalars, target)
 
 
-def _scalar(writer: Any, row: Row) -> None:
-    step, name, what, value = row
-    writer.add_scalar(f"{what}/{name or 'model'}", value, step)
+def _scalars(writer: Any, rows: list[Row]) -> None:
+    for name, value in by_name(rows).items():
+        writer.add_scalar(name, value, rows[0][0])
+
+
+def _told(log: Log, rows: list[Row]) -> None:
+    log(rows[0][0], by_name(rows))

@@ -1,10 +1,11 @@
-"""The zoo where people already choose activations: transformers, timm.
+"""Plié where people already choose activations, transformers and timm, and where they train.
 
-Each module has one function, ``register``. Names that the library has keep its meaning.
+``register`` adds the zoo; names that the library has keep its meaning. ``WatchCallback`` of
+lightning and transformers is `plie.watch` for their trainers.
 
 >>> import plie
 >>> dir(plie.integrations)
-['timm', 'transformers']
+['lightning', 'timm', 'transformers']
 """
 
 import lazy_loader

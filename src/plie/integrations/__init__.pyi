@@ -1,2 +1,3 @@
+from . import lightning as lightning
 from . import timm as timm
 from . import transformers as transformers

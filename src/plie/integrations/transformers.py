@@ -1,13 +1,16 @@
-"""The zoo in transformers' ``ACT2FN``, where configurations find their activations."""
+"""The zoo in transformers' ``ACT2FN``, and `plie.watch` as a callback of its trainer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plie import zoo
+from plie.integrations.watched import Watched, made_for
 from plie.recognise import activation_of
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from plie.activation import Activation
 
 OURS = "plie_"  # before names that transformers has for something else
@@ -72,3 +75,60 @@ def spec_of(activation: Activation) -> str:
     usual = {} if row is None else row.values
     changed = [f"{k}={v!r}" for k, v in activation.values.items() if v != usual.get(k)]
     return f"{activation.name}:{','.join(changed)}" if changed else activation.name
+
+
+# --- trained ------------------------------------------------------------------------------------
+
+
+def __getattr__(name: str) -> Any:
+    # What it is derived from takes seconds to load, and nothing else here needs it.
+    if name != "WatchCallback":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from transformers import TrainerCallback
+
+    return made_for(_WatchCallback, TrainerCallback)
+
+
+class _WatchCallback(Watched):
+    """Count dead, saturated and linear units while transformers trains, as `plie.watch` does.
+
+    The numbers of each sample go to ``trainer.state.log_history`` at its step, as an entry of
+    their own. What reports elsewhere is not told: that is what ``csv``, ``tensorboard`` and
+    ``log`` are for. Of several processes the first writes what it saw of its own batches.
+    transformers says nothing of a training that ends in an error: then call ``close``.
+
+    Args:
+        every: batches from one sample to the next.
+        csv: a file for the numbers, as in `plie.watch`.
+        tensorboard: a folder for TensorBoard, or a writer with ``add_scalar``.
+        log: called after each sample with its step and its numbers by name, such as ``"dead/1"``.
+
+    Attributes:
+        watch: what was seen, with ``to_frame``, ``plot`` and ``diagnosis``.
+
+    Raises:
+        InputError: ``every`` is no positive whole number.
+
+    >>> from plie.integrations.transformers import WatchCallback  # doctest: +SKIP
+    >>> trainer = Trainer(model, arguments, callbacks=[WatchCallback(every=50)])  # doctest: +SKIP
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+        """Watch the model."""
+        model: nn.Module = given["model"]
+        self.begin(model, writes=state.is_world_process_zero)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Add to the trainer's history what samples since the last step found."""
+        if news := self.news():
+            state.log_history.append({**news, "epoch": state.epoch, "step": state.global_step})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Leave nothing on the model."""
+        self.close()
+
+
+if TYPE_CHECKING:
+
+    class WatchCallback(_WatchCallback, Any):  # type: ignore[misc]
+        """A `TrainerCallback`."""
