@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from plie import __version__
 from plie.cli_attack import attack
 from plie.cli_diagnose import diagnose
+from plie.cli_play import play
 from plie.cli_study import results, study
 from plie.errors import InputError, PlieError, unknown
 from plie.interrupt import INTERRUPTED, loading
@@ -136,6 +137,7 @@ app.command()(study)
 app.command()(results)
 app.command()(attack)
 app.command()(diagnose)
+app.command()(play)
 
 
 def tolerate_encoding() -> None:
@@ -252,7 +254,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             help="Names or specs, all elementwise ones by default; or study: networks per second, "
-            "or attack: steps of PGD per second."
+            "or attack: steps of PGD per second, or watch: what plie.watch adds to a step."
         ),
     ] = None,
     size: Annotated[
@@ -276,6 +278,9 @@ def bench(
         return
     if activations == ["attack"]:
         _bench_attack(turns, out, device)
+        return
+    if activations == ["watch"]:
+        _bench_watch(turns, out)
         return
     with loading():
         from plie import bench as timing
@@ -327,6 +332,23 @@ def _bench_attack(repeats: int, out: Path, device: str) -> None:
     if absent := attack_speed.missing():
         print(f"not installed: {', '.join(absent)}")
     for file in measured.save(turns, throughput.figure(turns, unit), out, "attack"):
+        print(file)
+
+
+def _bench_watch(repeats: int, out: Path) -> None:
+    """Time training steps under `plie.watch` and without it."""
+    with loading():
+        from plie import measured, throughput
+        from plie.diagnosis import overhead
+        from plie.store import check_folder
+
+    check_folder(out)
+    turns = _gathered(overhead.measure(repeats), repeats * len(overhead.WAYS), lambda _: True)
+    wide_console().print(throughput.table(turns, overhead.UNIT, overhead.PLAIN, digits=3))
+    for each in overhead.overheads(turns):
+        print(each)
+    drawn = throughput.figure(turns, overhead.UNIT)
+    for file in measured.save(turns, drawn, out, "watch"):
         print(file)
 
 
