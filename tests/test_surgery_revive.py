@@ -143,7 +143,7 @@ def test_shared_weights_are_left():
     with torch.no_grad():
         model.one.bias[2] = -100
     before = copy.deepcopy(model)
-    with pytest.warns(CouldNotWarning, match="relu were left: a layer shares its weights"):
+    with pytest.warns(CouldNotWarning, match="relu were left: Linear at one shares its weights"):
         plie.revive(model, torch.rand(9, 4))
     assert not any(changed(before, model).values())
 

@@ -2,14 +2,14 @@
 
 import copy
 import functools
-import importlib.util
 import io
 import re
 import warnings
-from pathlib import Path
 
+import networks
 import pytest
 import torch
+from networks import tiny
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from torch.utils.checkpoint import checkpoint
@@ -19,14 +19,10 @@ from plie.recognise import activation_of, name_of_call
 from plie.surgery.report import CouldNotWarning
 from plie.surgery.swap import places
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "imagenet_sat.py"
-
 
 @pytest.fixture(scope="module")
 def others():
-    """Torchvision, timm and transformers can be imported once the example's loader has run."""
-    spec = importlib.util.spec_from_file_location("imagenet_sat", EXAMPLE)
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    networks.importable()
 
 
 def outside(x):
@@ -395,28 +391,6 @@ def test_a_small_resnet_and_vit_compute_with_it(others):
     want.load_state_dict(model.state_dict())
     plie.swap(model, "gelu", "silu")
     assert torch.allclose(model(x), want(x), rtol=1e-4, atol=1e-4)
-
-
-def tiny(name):
-    """A model of transformers, drawn at random, and its activation."""
-    import transformers as t
-
-    small = {"vocab_size": 20, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 8}
-    end = {"bos_token_id": 1, "eos_token_id": 1}
-    return {
-        "bert": lambda: (t.BertModel(t.BertConfig(intermediate_size=16, **small)), "gelu"),
-        "llama": lambda: (t.LlamaModel(t.LlamaConfig(intermediate_size=16, **small)), "silu"),
-        "gpt2": lambda: (
-            t.GPT2Model(t.GPT2Config(vocab_size=20, n_embd=8, n_layer=2, n_head=2, **end)),
-            "gelu_tanh",
-        ),
-        "distilbert": lambda: (
-            t.DistilBertModel(
-                t.DistilBertConfig(vocab_size=20, dim=8, n_layers=2, n_heads=2, hidden_dim=16)
-            ),
-            "gelu",
-        ),
-    }[name]()
 
 
 @pytest.mark.parametrize(

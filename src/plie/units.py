@@ -295,6 +295,20 @@ def each(batches: Any) -> Iterable[Any]:
     return [batches] if isinstance(batches, Tensor) else batches
 
 
+def first(batches: Any) -> Any:
+    """The first batch.
+
+    Raises:
+        InputError: there is none.
+
+    >>> first([(1, 2), (3, 4)])
+    (1, 2)
+    """
+    for batch in each(batches):
+        return batch
+    raise InputError("batches are empty; give at least one")
+
+
 def run(model: nn.Module, batch: Any) -> Any:
     """What the model returns for a batch, in evaluation mode and without gradients.
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from plie.models import affine, composed, is_identity, linear
+from plie.models import composed, is_identity
 from plie.modules import Layer
-from plie.surgery.graph import Graph, Refused, Step, is_linear, pads, trace
+from plie.surgery.graph import Graph, Refused, Step, require_own, trace
+from plie.surgery.layers import affine, is_linear, is_matrix, pads, reshape
 from plie.surgery.safety import restate, same_outputs
-from plie.units import count, each
+from plie.units import count, first
 
 if TYPE_CHECKING:
     from plie.units import Units
@@ -48,7 +49,9 @@ class Collapsed:
         return "\n".join([*lines, *(f"{place}: kept, {why}" for place, why in self.kept.items())])
 
 
-def collapse(model: nn.Module, batches: Any = None, *, grow: bool = False) -> Collapsed:
+def collapse(
+    model: nn.Module, batches: Any = None, *, inputs: Any = None, grow: bool = False
+) -> Collapsed:
     """Merge linear layers that have nothing nonlinear between them, in place.
 
     ``W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂)``, computed in float64. The first layer and the
@@ -61,16 +64,18 @@ def collapse(model: nn.Module, batches: Any = None, *, grow: bool = False) -> Co
     computes the same on these batches, to within rounding, and where else they stay there.
 
     Args:
-        model: one that torch.fx can follow.
+        model: any; one that torch.fx cannot follow, with batches or inputs.
         batches: a tensor, or batches as `plie.units.run` takes them; None for identities alone.
+        inputs: one batch, on which the model is run to see the order of its layers, and nothing
+            else.
         grow: merge also where the result has more parameters, as with a bottleneck.
 
     Returns:
         the report.
 
     Raises:
-        InputError: a model that torch.fx cannot follow, or whose forward uses a merged layer's
-            own attributes; the model is then as it was.
+        InputError: neither batches nor inputs for a model that torch.fx cannot follow, or one
+            whose forward uses a merged layer's own attributes; the model is then as it was.
 
     >>> model = nn.Sequential(nn.Linear(2, 50), nn.Identity(), nn.Linear(50, 3))
     >>> print(collapse(model))
@@ -86,8 +91,9 @@ def collapse(model: nn.Module, batches: Any = None, *, grow: bool = False) -> Co
     batches = list(batches) if not (batches is None or isinstance(batches, Tensor)) else batches
     before = sum(p.numel() for p in model.parameters())
     units = {} if batches is None else count(model, batches)
-    safe = nullcontext() if batches is None else same_outputs(model, next(iter(each(batches))))
-    work = _Work(model, trace(model), grow)
+    shown = batches if inputs is None else [inputs]
+    safe = nullcontext() if shown is None else same_outputs(model, first(shown))
+    work = _Work(model, trace(model, shown), grow)
     with safe, torch.no_grad():
         for place, counted in units.items():
             work.straighten(place, counted)
@@ -159,18 +165,13 @@ class _Work:
 
     def _scale(self, step: Step, units: Units) -> None:
         layer = self.now(step)
-        if len(layer.weight) != len(units.low) or self._is_shared(layer):
-            raise Refused(f"{step} has other units, or shares its weights")
-        layer = copy.deepcopy(layer)
-        slope, offset = units.slope_low.double(), units.offset_low.double()
         weight, bias = affine(layer)
+        if len(weight) != len(units.low):
+            raise Refused(f"{step} has another number of units")
+        require_own(self.model, self.graph, [step])
+        slope, offset = units.slope_low.double(), units.offset_low.double()
         shaped = slope.reshape(-1, *(1,) * (weight.ndim - 1))
         self.put(step, _with(layer, weight * shaped, bias * slope + offset, layer))
-
-    def _is_shared(self, layer: nn.Module) -> bool:
-        mine = {id(p) for p in layer.parameters()}
-        owners = [m for m in self.model.modules() if mine & {id(p) for p in m._parameters.values()}]
-        return len(owners) > 1
 
     def merge(self, step: Step) -> None:
         """Merge the layer before into this one."""
@@ -179,8 +180,7 @@ class _Work:
             return
         first, second = self.now(found[0]), self.now(step)
         try:
-            if self._is_shared(first) or self._is_shared(second):
-                raise Refused("it shares its weights")
+            require_own(self.model, self.graph, [found[0], step])
             made = _merged(first, second)
             if not self.grow and _size(made) > _size(first) + _size(second):
                 raise Refused(f"with {found[0].name} it would have more parameters; grow=True")
@@ -212,14 +212,13 @@ def _merged(first: Any, second: Any) -> Any:
     Raises:
         Refused: two convolutions of which neither is of one pixel, or whose border is in the way.
     """
-    if isinstance(first, nn.Linear) and isinstance(second, nn.Linear):
-        weight, bias = composed(affine(first), affine(second))
-        return _with(linear(weight, bias), weight, bias, second)
-    if isinstance(first, nn.Linear) or isinstance(second, nn.Linear):
+    (w1, b1), (w2, b2) = affine(first), affine(second)
+    if is_matrix(first) and is_matrix(second):
+        return _with(second, *composed((w1, b1), (w2, b2)), second)
+    if is_matrix(first) or is_matrix(second):
         raise Refused("a convolution and a linear layer are not merged")
     if first.groups != 1 or second.groups != 1:
         raise Refused("a convolution in groups is not merged")
-    (w1, b1), (w2, b2) = affine(first), affine(second)
     if _is_pointwise(second):
         weight, bias = composed((w1.flatten(1), b1), (w2.flatten(1), b2))
         return _with(first, weight.reshape(-1, *w1.shape[1:]), bias, second)
@@ -237,15 +236,8 @@ def _is_pointwise(layer: Any) -> bool:
 
 
 def _with(shape: Any, weight: Tensor, bias: Tensor, like: Any) -> Any:
-    """A layer of this shape with these values, of another's dtype; a bias if it is not zero."""
+    """A layer of this shape with these values, learned as another is; a bias if one is needed."""
     made = copy.copy(shape)
-    made._parameters = dict(shape._parameters)
-    learns, dtype = like.weight.requires_grad, like.weight.dtype
-    made.weight = nn.Parameter(weight.to(dtype), requires_grad=learns)
-    needed = like.bias is not None or bool(bias.any())
-    made.bias = nn.Parameter(bias.to(dtype), requires_grad=learns) if needed else None
-    if isinstance(made, nn.Linear):
-        made.out_features, made.in_features = weight.shape
-    else:
-        made.out_channels, made.in_channels = weight.shape[:2]
+    made._parameters = dict(like._parameters)
+    reshape(made, weight, bias if like.bias is not None or bool(bias.any()) else None)
     return made

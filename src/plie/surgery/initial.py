@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from plie.errors import InputError, unknown
 from plie.models import gain_of
 from plie.seeds import check_seed, generator_of
-from plie.surgery.graph import NORMS, Graph, Step, is_linear, trace
-from plie.units import each, run
+from plie.surgery.graph import NORMS, Graph, Step, trace
+from plie.surgery.layers import is_linear, weights
+from plie.units import first, run
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -27,6 +28,7 @@ DEVIATIONS: dict[str, Callable[[float, int, int], float]] = {
     "xavier": lambda gain, fan_in, fan_out: gain * (2 / (fan_in + fan_out)) ** 0.5,
     "lecun": lambda _gain, fan_in, _fan_out: fan_in**-0.5,
 }
+SHAPED = ("view", "reshape", "expand")  # methods whose further arguments may be sizes
 NEAR, PASSES = 0.01, 10  # of LSUV: how near to 1 the variance has to come, and in how many passes
 
 
@@ -89,21 +91,22 @@ def init_(
     differs in the first and the last layer only.
 
     Args:
-        model: one that torch.fx can follow.
+        model: any; one that torch.fx cannot follow, such as those of transformers, with batches.
         kind: ``"auto"`` and ``"he"`` for deviation g/√n; ``"xavier"`` for g·√(2/(n + m)) with m
             outputs; ``"lecun"`` for 1/√n whatever comes in; ``"lsuv"`` for orthogonal weights
             scaled, layer by layer, until the outputs on a batch have variance 1 (Mishkin & Matas,
             arXiv:1511.06422).
         seed: of the draws; torch's own random state is left alone.
         generator: to draw from, instead of a seed.
-        batches: for LSUV: a tensor, or batches as `plie.units.run` takes them; the first is used.
+        batches: a tensor, or batches as `plie.units.run` takes them; the model is run on the
+            first of them, which shows in what order its layers are, and which LSUV scales by.
 
     Returns:
         the report: each layer's gain and deviation, and what was left.
 
     Raises:
-        InputError: a model that torch.fx cannot follow, LSUV without a batch, or an activation
-            that has no gain.
+        InputError: no batch for LSUV, or for a model that torch.fx cannot follow; or an
+            activation that has no gain.
         UnknownNameError: another kind.
 
     >>> model = nn.Sequential(nn.Linear(100, 64), nn.Tanh(), nn.Linear(64, 1))
@@ -116,7 +119,8 @@ def init_(
     if kind == "lsuv" and batches is None:
         raise InputError("'lsuv' scales by what comes out of each layer; give batches=")
     draw = generator_of(check_seed(seed)) if generator is None else generator
-    graph = trace(model)
+    batch = None if batches is None else first(batches)
+    graph = trace(model, None if batch is None else [batch])
     steps = [step for step in graph.steps.values() if is_linear(step.module)]
     steps = list({step.name: step for step in reversed(steps)}.values())[::-1]  # each once
     incoming = [(step, _incoming(graph, step)) for step in steps]
@@ -125,7 +129,6 @@ def init_(
         for step, gain in zip(steps, gains, strict=True):
             _draw(step.module, kind, gain, draw)
     if kind == "lsuv":
-        batch = next(iter(each(batches)))
         for step in steps:
             _scale(model, step, batch)
     made = tuple(
@@ -140,18 +143,18 @@ def _incoming(graph: Graph, step: Step) -> Activation | None:
     at = step
     while True:
         before = graph.before(at)
-        if not before or (len(before) > 1 and at.node.op != "call_method"):
+        if not before or (len(before) > 1 and at.node.target not in SHAPED):
             return None
         at = before[0]
         if at.activation is not None:
             return at.activation if at.activation.is_scalar else None
-        if at.module is not None and (isinstance(at.module, NORMS) or is_linear(at.module)):
+        if at.module is not None and any(True for _ in at.module.parameters()):
             return None
 
 
 def _fans(layer: Any) -> tuple[int, int]:
     """Inputs of an output, and outputs of an input."""
-    weight: Tensor = layer.weight
+    weight = weights(layer)
     return weight[0].numel(), weight.numel() // weight.shape[1] // getattr(layer, "groups", 1)
 
 
@@ -162,7 +165,7 @@ def _deviation(layer: Any, kind: str, gain: float) -> float:
 
 
 def _draw(layer: Any, kind: str, gain: float, draw: torch.Generator) -> None:
-    weight: Tensor = layer.weight
+    weight = weights(layer)
     drawn = torch.empty(weight.shape, device=draw.device)
     if kind == "lsuv":
         nn.init.orthogonal_(drawn, generator=draw)

@@ -9,26 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from plie.surgery.graph import (
-    AVG_POOLS,
-    Around,
-    Consumer,
-    Graph,
-    Refused,
-    Step,
-    at_place,
-    consumers,
-    pads,
-    producer,
-    require_own,
-    trace_parts,
-)
+from plie.surgery.channels import Channels, channels, is_sum, normalised, padded_average
+from plie.surgery.graph import Graph, Refused, Step, at_place, require_own, trace
+from plie.surgery.layers import affine, pads, parameter, reshape, weights
 from plie.surgery.safety import restate, same_outputs
 from plie.units import count, each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from plie.units import Units
 
 
@@ -64,14 +51,15 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     What they said is added to the next layer's bias, so that in evaluation mode the model computes
     the same on these batches, to within rounding, and on all other inputs on which the units stay
     as they were. Linear layers and convolutions without groups, through batch normalisation,
-    dropout, pooling and flattening. A constant that is not zero stays where a convolution pads
-    with zeros behind it, since at the border it is not constant. An optimiser has to be made anew.
+    dropout, pooling and flattening. Where units are added, as in a residual network, those of one
+    number go from all terms of the sum at once, and only if they are constant wherever a layer
+    takes them. A constant that is not zero stays where a convolution pads with zeros behind it,
+    since at the border it is not constant. An optimiser has to be made anew.
 
     Args:
-        model: its class and its forward stay; layers shrink. Of one that torch.fx cannot follow,
-            the parts that it can.
-        batches: a tensor, or batches as `plie.units.run` takes them; the first is run once more to
-            compare.
+        model: its class and its forward stay; layers shrink.
+        batches: a tensor, or batches as `plie.units.run` takes them; the model is run on each
+            twice, and once more on the first to compare.
 
     Returns:
         the report, which says what is kept and why.
@@ -91,13 +79,16 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     counted = count(model, batches)
     found = {place: units for place, units in counted.items() if bool(units.constant.any())}
     before = sum(p.numel() for p in model.parameters())
-    plans, kept = _plans(model, found, list(counted))
+    plans, kept = _plans(trace(model, batches), model, counted) if found else ([], {})
     with same_outputs(model, next(iter(each(batches)))), torch.no_grad():
-        for plan in plans.values():
+        for plan in plans:
             plan.carry_out()
     restate(model)
     after = sum(p.numel() for p in model.parameters())
-    return Pruned({place: plan.removed for place, plan in plans.items()}, kept, before, after)
+    removed = {place: plan.removed for plan in plans for place in plan.places}
+    return Pruned(
+        {place: removed[place] for place in counted if place in removed}, kept, before, after
+    )
 
 
 # --- planned ------------------------------------------------------------------------------------
@@ -105,152 +96,149 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
 
 @dataclass(eq=False)
 class _Plan:
-    """What becomes of one place."""
+    """What becomes of one set of units.
 
-    around: Around
+    Attributes:
+        channels: what they go through.
+        keep: ``(units,)``.
+        values: of each consumer, what its units are, NaN where that is not constant.
+        places: where they were counted.
+    """
+
+    channels: Channels
     keep: Tensor
-    added: list[Tensor]  # to the bias of each consumer
+    values: list[Tensor]
+    places: list[str]
 
     @property
     def removed(self) -> tuple[int, ...]:
         return tuple(int(i) for i in (~self.keep).nonzero().flatten())
 
     def carry_out(self) -> None:
-        around, keep = self.around, self.keep
-        for consumer, added in zip(around.consumers, self.added, strict=True):
-            _shrink_inputs(consumer, keep, added)
-        _shrink(around.layer, keep)
-        done: set[int] = set()
-        between = [step for consumer in around.consumers for step in consumer.between]
-        for step in (*around.between, around.step, *between):
-            if step.module is not None and id(step.module) not in done:
-                done.add(id(step.module))
-                _shrink(step.module, keep)
+        for consumer, value in zip(self.channels.consumers, self.values, strict=True):
+            said = torch.where(self.keep, torch.zeros_like(value), value)
+            _shrink_inputs(consumer.step.layer, self.keep, said, consumer.repeat)
+        for maker in self.channels.makers:
+            bias = maker.layer.bias
+            rows = weights(maker.layer)[self.keep]
+            reshape(maker.layer, rows, None if bias is None else bias[self.keep])
+        for module in {step.module for step in self.channels.steps if step.module}:
+            _shrink(module, self.keep)
 
 
 def _plans(
-    model: nn.Module, found: dict[str, Units], places: list[str]
-) -> tuple[dict[str, _Plan], dict[str, str]]:
-    if not found:
-        return {}, {}
-    graph = trace_parts(model)
-    plans: dict[str, _Plan] = {}
+    graph: Graph, model: nn.Module, counted: dict[str, Units]
+) -> tuple[list[_Plan], dict[str, str]]:
+    """What to do with each set that has constant units, and why others of them stay."""
+    plans: list[_Plan] = []
     kept: dict[str, str] = {}
-    for place, units in found.items():
+    seen: set[Step] = set()
+    for place, units in counted.items():
+        if not bool(units.constant.any()):
+            continue
         try:
-            around = _around(graph, at_place(graph, place, places), units)
-            require_own(model, around)
-            removed, why = _removable(around, units)
+            step = at_place(graph, place)
+            if step in seen:
+                continue
+            found = channels(graph, step)
+            seen |= set(found.steps)
+            require_own(model, graph, found.layers)
+            plan, why = _plan(graph, found, counted)
         except Refused as reason:
             kept[place] = str(reason)
             continue
-        if why:
-            kept[place] = why
-        if bool(removed.any()):
-            plans[place] = _Plan(around, ~removed, _added(around, units, removed))
+        kept |= why
+        if not bool(plan.keep.all()):
+            plans.append(plan)
     return plans, kept
 
 
-def _around(graph: Graph, step: Step, units: Units) -> Around:
-    if step.module is not None and step.module.state_dict() and graph.calls[step.name] > 1:
-        raise Refused(f"{step} is used more than once")
-    around = producer(graph, step)
-    if around.layer.weight.shape[0] != len(units.low):
-        raise Refused(f"{around.name} has another number of units")
-    around.consumers = consumers(graph, around)
-    return around
-
-
-def _removable(around: Around, units: Units) -> tuple[Tensor, str]:
-    """Constant units that every consumer can do without, and why others stay."""
-    removed, why = units.constant & units.low.isfinite(), ""
-    for consumer in around.consumers:
-        value, exact = _reaching(consumer, units.low.double())
-        if pads(consumer.layer):
-            exact = exact & (value == 0)
-        stays = removed & ~exact
-        if bool(stays.any()):
-            n = int(stays.sum())
-            why = (
-                f"{n} constant unit{'s' * (n != 1)}, not zero, before zeros that pad "
-                f"({consumer.name})"
-            )
-        removed = removed & ~stays
+def _plan(graph: Graph, found: Channels, counted: dict[str, Units]) -> tuple[_Plan, dict[str, str]]:
+    """Units that every consumer can do without, and by place why other constant ones stay."""
+    constants = _constants(graph, found, counted)
+    values = [constants[consumer.source] for consumer in found.consumers]
+    known = [~value.isnan() for value in values]
+    padding = [pads(consumer.step.layer) for consumer in found.consumers]
+    usable = [k & (v == 0) if p else k for k, v, p in zip(known, values, padding, strict=True)]
+    removed = torch.stack(usable).all(0)
+    places = [step.place for step in found.steps if step.place in counted]
+    why: dict[str, str] = {}
+    for place in places:
+        for consumer, may, told in zip(found.consumers, usable, known, strict=True):
+            stays = counted[place].constant & ~may
+            if place not in why and bool(stays.any()):
+                others = [p for p in places if bool((stays & ~counted[p].constant).any())]
+                zeros = bool((stays & told).any())
+                why[place] = _reason(int(stays.sum()), consumer.step.name, others, zeros)
     if bool(removed.all()):
-        removed = removed.clone()
         removed[0] = False  # a layer has at least one
-        why = why or "the last unit of a layer stays"
-    return removed, why
+        why |= {place: why.get(place, "the last unit of a layer stays") for place in places}
+    return _Plan(found, ~removed, values, places), why
 
 
-def _reaching(consumer: Consumer, value: Tensor) -> tuple[Tensor, Tensor]:
-    """What a constant is when it reaches the consumer, and whether it still is constant."""
-    exact = torch.ones_like(value, dtype=torch.bool)
-    for step in consumer.between:
-        module: Any = step.module
-        if isinstance(module, _BatchNorm):
-            value = _normalised(module, value)
-        elif isinstance(module, AVG_POOLS):
-            padded = any(_numbers(module.padding)) and module.count_include_pad
-            if padded or getattr(module, "divisor_override", None):
-                exact = exact & (value == 0)
-    return value, exact
+def _reason(n: int, consumer: str, others: list[str], zeros: bool) -> str:
+    """Why constant units stay: where a layer takes them they are none, or not at the border."""
+    units = f"{n} constant unit{'s' * (n != 1)}"
+    if zeros:
+        return f"{units}, not zero, before zeros that pad ({consumer})"
+    if others:
+        return f"{units}, but not at {', '.join(others)}, where the same channels are"
+    return f"{units}, not constant any more before {consumer}"
 
 
-def _normalised(norm: Any, value: Tensor) -> Tensor:
-    """By the running statistics; without any, a constant less its own mean is zero."""
-    if norm.running_mean is None:
-        value = torch.zeros_like(value)
-    else:
-        deviation = (norm.running_var.double() + norm.eps).sqrt()
-        value = (value - norm.running_mean.double()) / deviation
-    if norm.weight is not None:
-        value = value * norm.weight.detach().double() + norm.bias.detach().double()
-    return value
+def _constants(graph: Graph, found: Channels, counted: dict[str, Units]) -> dict[Step, Tensor]:
+    """What each unit is behind each step, in float64; NaN where it is not constant."""
+    like = weights(found.makers[0].layer)
+    unknown = torch.full((found.units,), torch.nan, dtype=torch.float64, device=like.device)
+    values = dict.fromkeys(found.makers, unknown)
+    for step in found.steps:
+        inputs = [values[before] for before in graph.before(step)]
+        if step.activation is not None:
+            values[step] = _seen(step, counted, found.units)
+        elif is_sum(step):
+            values[step] = inputs[0] + inputs[-1]
+        elif isinstance(step.module, _BatchNorm):
+            values[step] = normalised(step.module, inputs[0])
+        elif padded_average(step):
+            values[step] = torch.where(inputs[0] == 0, inputs[0], unknown)
+        else:
+            values[step] = inputs[0]
+    return values
 
 
-def _numbers(given: int | Iterable[int]) -> list[int]:
-    return [given] if isinstance(given, int) else list(given)
-
-
-def _added(around: Around, units: Units, removed: Tensor) -> list[Tensor]:
-    """What the removed units add to each consumer's outputs, in float64."""
-    found = []
-    for consumer in around.consumers:
-        value, _ = _reaching(consumer, units.low.double())
-        value = torch.where(removed, value, torch.zeros_like(value))
-        weight = consumer.layer.weight.detach().double()
-        if weight.ndim > 2:
-            weight = weight.flatten(2).sum(2)
-        found.append(weight @ value.repeat_interleave(consumer.repeat))
-    return found
+def _seen(step: Step, counted: dict[str, Units], n: int) -> Tensor:
+    """The constants that were counted of an activation."""
+    if step.place not in counted:
+        raise Refused(f"{step} was not counted")
+    units = counted[step.place]
+    if len(units.low) != n:
+        raise Refused(f"{step} has another number of units than what makes them")
+    low = units.low.double()
+    return torch.where(units.constant & low.isfinite(), low, torch.full_like(low, torch.nan))
 
 
 # --- carried out --------------------------------------------------------------------------------
 
 
-def _shrink_inputs(consumer: Consumer, keep: Tensor, added: Tensor) -> None:
-    layer = consumer.layer
-    columns = keep.repeat_interleave(consumer.repeat)
-    layer.weight = _parameter(layer.weight[:, columns], layer.weight)
-    if isinstance(layer, nn.Linear):
-        layer.in_features = layer.weight.shape[1]
-    else:
-        layer.in_channels = layer.weight.shape[1]
-    if bool(added.any()):
-        bias = 0 if layer.bias is None else layer.bias.double()
-        layer.bias = _parameter((bias + added).to(layer.weight.dtype), layer.weight)
+def _shrink_inputs(layer: Any, keep: Tensor, said: Tensor, repeat: int) -> None:
+    """Take these inputs from a layer; what they said goes into its bias, computed in float64."""
+    columns = keep.repeat_interleave(repeat)
+    weight, bias = affine(layer)
+    summed = weight.flatten(2).sum(2) if weight.ndim > 2 else weight
+    added = summed @ said.repeat_interleave(repeat)
+    more = bias + added if layer.bias is not None or bool(added.any()) else None
+    reshape(layer, weights(layer)[:, columns], more)
 
 
-SIZES = ("out_features", "out_channels", "num_features", "num_parameters")
+SIZES = ("num_features", "num_parameters")
 
 
 def _shrink(module: nn.Module, keep: Tensor) -> None:
     """Keep these units of what a module has one number or row for each of."""
     shrunk = False
-    for name, parameter in list(module._parameters.items()):
-        if parameter is not None and parameter.ndim and parameter.shape[0] == len(keep):
-            setattr(module, name, _parameter(parameter[keep], parameter))
+    for name, values in list(module._parameters.items()):
+        if values is not None and values.ndim and len(values) == len(keep):
+            setattr(module, name, parameter(values[keep], values))
             shrunk = True
     for name, buffer in list(module._buffers.items()):
         if buffer is not None and buffer.ndim and buffer.shape[0] == len(keep):
@@ -259,7 +247,3 @@ def _shrink(module: nn.Module, keep: Tensor) -> None:
     for name in SIZES:
         if shrunk and getattr(module, name, None) == len(keep):
             setattr(module, name, int(keep.sum()))
-
-
-def _parameter(values: Tensor, like: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.detach().clone(), requires_grad=like.requires_grad)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
@@ -14,15 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from plie.seeds import check_seed, generator_of
-from plie.surgery.graph import (
-    Around,
-    Refused,
-    at_place,
-    consumers,
-    producer,
-    require_own,
-    trace_parts,
-)
+from plie.surgery.channels import Consumer, channels, is_sum
+from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace
+from plie.surgery.layers import rows, weights
 from plie.surgery.report import CouldNotWarning
 from plie.units import count
 
@@ -81,8 +74,7 @@ def revive(
     dead where the derivative is exactly zero on every sample (ReDo's threshold of 0).
 
     Args:
-        model: run in evaluation mode on the batches; of one that torch.fx cannot follow, the
-            parts that it can.
+        model: run in evaluation mode on the batches.
         batches: a tensor, or batches as `plie.units.run` takes them; to be gone through more than
             once.
         optimizer: whose state of what is drawn anew becomes zero, momentum and squares alike.
@@ -104,24 +96,24 @@ def revive(
     batches = list(batches) if not isinstance(batches, Tensor) else batches
     found = {place: units.dead for place, units in count(model, batches).items()}
     dead = {place: mask for place, mask in found.items() if bool(mask.any())}
-    arounds, kept = _arounds(model, dead, list(found))
-    outgoing = tuple(place for place, around in arounds.items() if around.consumers)
+    made, kept = _made(model, trace(model, batches), dead) if dead else ({}, {})
+    outgoing = tuple(place for place, units in made.items() if units.consumers)
     with torch.no_grad():
-        for place, around in arounds.items():
-            _silence(around, dead[place], optimizer)
-    still = {place: dead[place] for place in arounds}
+        for place, units in made.items():
+            _silence(units, dead[place], optimizer)
+    still = {place: dead[place] for place in made}
     for _ in range(TRIES):
         if not any(bool(mask.any()) for mask in still.values()):
             break
         with torch.no_grad():
             for place, mask in still.items():
-                _draw(arounds[place], mask, draw, optimizer)
+                _draw(made[place], mask, draw, optimizer)
         now = count(model, batches)
         still = {place: mask & now[place].dead for place, mask in still.items()}
     for place, why in kept.items():
         warnings.warn(f"dead units at {place} were left: {why}", CouldNotWarning, stacklevel=2)
     return Revived(
-        {place: _indices(dead[place]) for place in arounds},
+        {place: _indices(dead[place]) for place in made},
         {place: _indices(mask) for place, mask in still.items() if bool(mask.any())},
         kept,
         outgoing,
@@ -132,50 +124,66 @@ def _indices(mask: Tensor) -> tuple[int, ...]:
     return tuple(int(i) for i in mask.nonzero().flatten())
 
 
-def _arounds(
-    model: nn.Module, dead: dict[str, Tensor], places: list[str]
-) -> tuple[dict[str, Around], dict[str, str]]:
-    """The layers around each place, and why where there are none."""
-    if not dead:
-        return {}, {}
-    graph = trace_parts(model)
-    found: dict[str, Around] = {}
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """The layer that makes an activation's units, what lies between, and what takes them."""
+
+    layer: Any
+    between: list[Step]
+    consumers: list[Consumer]
+
+
+def _made(
+    model: nn.Module, graph: Graph, dead: dict[str, Tensor]
+) -> tuple[dict[str, _Made], dict[str, str]]:
+    """What makes the units of each place, and why where nothing alone does."""
+    found: dict[str, _Made] = {}
     kept: dict[str, str] = {}
     for place in dead:
         try:
-            around = producer(graph, at_place(graph, place, places))
-            require_own(model, around)
-            if around.layer.weight.shape[0] != len(dead[place]):
-                raise Refused(f"{around.name} has another number of units")
-            found[place] = around
+            step = at_place(graph, place)
+            around = producer(graph, step)
+            require_own(model, graph, [around.maker])
+            layer = around.maker.layer
+            if len(weights(layer)) != len(dead[place]):
+                raise Refused(f"{around.maker} has another number of units")
+            found[place] = _Made(layer, around.between, _consumers(model, graph, step))
         except Refused as why:
             kept[place] = str(why)
-            continue
-        with contextlib.suppress(Refused):  # the outgoing weights stay
-            taken = dataclasses.replace(around, consumers=consumers(graph, around))
-            require_own(model, taken)
-            found[place] = taken
     return found, kept
 
 
-def _silence(around: Around, mask: Tensor, optimizer: Any) -> None:
+def _consumers(model: nn.Module, graph: Graph, step: Step) -> list[Consumer]:
+    """The layers that take an activation's units; none where others have a part in them."""
+    with contextlib.suppress(Refused):
+        found = channels(graph, step)
+        require_own(model, graph, found.layers)
+        if not any(
+            is_sum(each) or each.activation not in (None, step.activation) for each in found.steps
+        ):
+            return found.consumers
+    return []
+
+
+def _silence(units: _Made, mask: Tensor, optimizer: Any) -> None:
     """Zero for the weights that the units go out by."""
-    for consumer in around.consumers:
-        columns = mask.repeat_interleave(consumer.repeat)
-        consumer.layer.weight[:, columns] = 0
-        for state in _states(optimizer, consumer.layer.weight):
-            state[:, columns] = 0
+    for consumer in units.consumers:
+        layer, columns = consumer.step.layer, mask.repeat_interleave(consumer.repeat)
+        for values in (layer.weight, *_states(optimizer, layer.weight)):
+            rows(layer, values)[:, columns] = 0
 
 
-def _draw(around: Around, mask: Tensor, draw: torch.Generator, optimizer: Any) -> None:
+def _draw(units: _Made, mask: Tensor, draw: torch.Generator, optimizer: Any) -> None:
     """New weights into the units; what lies between is as new."""
-    weight = around.layer.weight
+    layer, weight = units.layer, weights(units.layer)
     bound = 1 / math.sqrt(weight[0].numel())
     size = (int(mask.sum()), *weight.shape[1:])
     drawn = torch.empty(size, dtype=torch.float64).uniform_(-bound, bound, generator=draw)
-    _set(weight, mask, drawn.to(weight), optimizer)
-    _set(around.layer.bias, mask, 0.0, optimizer)
-    for step in around.between:
+    weight[mask] = drawn.to(weight)
+    for state in _states(optimizer, layer.weight):
+        rows(layer, state)[mask] = 0
+    _set(layer.bias, mask, 0.0, optimizer)
+    for step in units.between:
         if isinstance(step.module, _BatchNorm):
             norm: Any = step.module
             _set(norm.weight, mask, 1.0, optimizer)

@@ -91,16 +91,18 @@ def swap(
             mapping from names, activations and classes to what replaces each, without ``to``.
         to: a name or spec or an `Activation`; or one for each place, in the order of the report.
         rescale: scale the layer before each replaced activation, weights and biases, by the ratio
-            of the gains, new to old. The model must be one that torch.fx can follow.
-        inputs: a batch on which the model is run once, to find calls in functions outside of its
-            classes too; a tensor, ``(x, y)``, or a mapping of arguments.
+            of the gains, new to old.
+        inputs: a batch on which the model is run, to find calls in functions outside of its
+            classes too, and for ``rescale`` the order of its layers where torch.fx cannot follow
+            it; a tensor, ``(x, y)``, or a mapping of arguments.
 
     Returns:
         the report. A `CouldNotWarning` says what could not be replaced.
 
     Raises:
         InputError: nothing to replace, another number of activations than of places, an
-            activation of a vector for one of numbers, or a model that ``rescale`` cannot follow.
+            activation of a vector for one of numbers, or a model whose layers' order ``rescale``
+            cannot tell without ``inputs``.
         UnknownNameError: an activation that is not known.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
@@ -121,7 +123,7 @@ def swap(
         )
     news = _news(chosen, to)
     pairs = [(place, new) for (place, _), new in zip(chosen, news, strict=True)]
-    scaled, unscaled = rescaled(model, pairs) if rescale else ({}, [])
+    scaled, unscaled = rescaled(model, pairs, inputs) if rescale else ({}, [])
     settings = settings_of(model, {id(place.thing): new for place, new in pairs})
     replaced = tuple(_put(model, place, new) for place, new in pairs)
     _tidy(model)
@@ -364,21 +366,22 @@ def _inside(module: nn.Module) -> tuple[str, ...]:
 
 
 def rescaled(
-    model: nn.Module, pairs: Sequence[tuple[Place, Activation]]
+    model: nn.Module, pairs: Sequence[tuple[Place, Activation]], inputs: Any = None
 ) -> tuple[dict[str, float], list[str]]:
     """Scale the layer before each place, weights and biases, by the new gain over the old.
 
     Args:
         model: as it is before its activations are replaced.
         pairs: places and what they get.
+        inputs: as in `swap`.
 
     Returns:
         layer → its factor, and a sentence for each place whose layer was not scaled.
 
     Raises:
-        InputError: torch.fx cannot follow the model.
+        InputError: torch.fx cannot follow the model, and there are no inputs.
     """
-    graph = trace(model)
+    graph = trace(model, None if inputs is None else [inputs])
     factors: dict[str, float] = {}
     left: list[str] = []
     for place, new in pairs:
@@ -388,7 +391,7 @@ def rescaled(
                 if any(isinstance(between.module, NORMS) for between in around.between):
                     raise Refused("a normalisation lies between")
                 assert step.activation is not None
-                factors[around.name] = gain_of(new) / gain_of(step.activation)
+                factors[around.maker.name] = gain_of(new) / gain_of(step.activation)
             except (Refused, InputError) as reason:
                 left.append(f"the layer before {step.place} was not scaled: {reason}")
     with torch.no_grad():
