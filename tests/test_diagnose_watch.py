@@ -5,14 +5,17 @@ import gc
 import math
 import sys
 
+import pandas as pd
 import pytest
 import torch
+from commands import typed
 from test_diagnose import normal, state
 from torch import nn
 from torch.nn import functional
 
 import plie
-from plie.diagnosis.overhead import Overhead, measure
+from plie.diagnosis import overhead
+from plie.diagnosis.overhead import Turn
 
 X, Y = normal(32, 4), torch.arange(32) % 3
 
@@ -208,13 +211,51 @@ def test_samples_leave_no_tensors():
     assert sizes[0] == sizes[1]
 
 
+# --- what it costs ------------------------------------------------------------------------------
+
+
 def test_the_overhead_is_that_of_pairs():
-    found = Overhead((1.0, 2.0, 1.0), (1.1, 2.1, 1.02), 10, 5)
-    assert found.share == pytest.approx(0.05)
-    assert "every 5 steps, +5.0 %" in str(found)
-    assert len(measure(1, every=2, steps=2).watched) == 1
+    seconds = {overhead.PLAIN: (1.0, 2.0, 1.0), "every 5": (1.1, 2.1, 1.02)}
+    turns = [
+        Turn("", way, 10, s) for i in range(3) for way, s in ((w, seconds[w][i]) for w in seconds)
+    ]
+    (found,) = overhead.overheads(turns)
+    assert (found.share, found.lowest, found.highest) == pytest.approx((0.05, 0.02, 0.1))
+    assert str(found) == "every 5: +5.0 % a step (+2.0 to +10.0 % in 3 pairs of turns)"
+    assert overhead.overheads(turns[:-1])[0].rounds == 2  # Ctrl-C came between the two
+    assert overhead.overheads(turns[1:2]) == []
+
+
+def test_all_ways_take_turns_at_the_same_steps(monkeypatch):
+    sampled, plain = [], overhead.watch
+
+    def counted(model, every):
+        sampled.append(every)
+        return plain(model, every)
+
+    monkeypatch.setattr(overhead, "watch", counted)
+    state = torch.get_rng_state()
+    turns = list(overhead.measure(2, steps=1))
+    assert torch.equal(torch.get_rng_state(), state)
+    ways = list(overhead.WAYS)
+    assert [turn.way for turn in turns] == [*ways, *ways[::-1]]
+    assert sampled == [10, 100, 100, 10, 10, 100]
+    assert all(turn.amount == 1 and turn.seconds > 0 for turn in turns)
+
+
+def test_the_command_writes_what_it_measured(capsys, monkeypatch, tmp_path):
+    turns = [Turn("MLP", way, 100, 0.5 + i / 10) for i, way in enumerate(overhead.WAYS)]
+    monkeypatch.setattr(overhead, "measure", lambda repeats: iter(turns[:repeats]))
+    code, out, err = typed(capsys, "bench", "watch", "--repeats", "3", "-o", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert "watched every 100: +20.0 % a step" in out
+    assert "1.000" in out  # times the plain one
+    frame = pd.read_parquet(tmp_path / "watch.parquet")
+    assert frame.way.tolist() == list(overhead.WAYS)
+    assert (tmp_path / "watch.png").stat().st_size > 1000
 
 
 @pytest.mark.slow
 def test_watching_costs_at_most_five_hundredths():
-    assert measure(15).share <= 0.05
+    found = {each.way: each.share for each in overhead.overheads(list(overhead.measure(15)))}
+    assert found["watched every 100"] <= 0.05

@@ -1,12 +1,13 @@
-"""What `plie.watch` costs: training steps of a perceptron with and without it, in turns.
+"""What `plie.watch` costs: the same training steps watched and not, in turns.
 
-Run as ``python -m plie.diagnosis.overhead``.
+CPU time on one thread is taken, which depends least on whatever else the machine does.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -15,68 +16,108 @@ from torch import nn
 from torch.nn import functional
 
 from plie.diagnosis.watching import EVERY, watch
+from plie.threads import one_thread
 
-WIDTH, BATCH, CLASSES = 512, 256, 10
+WIDTH, LAYERS, BATCH, CLASSES = 512, 4, 256, 10
+STEPS = 100  # of a turn, the first of which is sampled
+NAME = f"MLP of {LAYERS} layers, {WIDTH} wide, batch {BATCH}"
+PLAIN = "plain"
+WAYS = {PLAIN: None} | {f"watched every {every}": every for every in (EVERY, 10)}
+UNIT = "steps per second of CPU time"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One way's turn.
+
+    Attributes:
+        name: what is trained.
+        way: of `WAYS`.
+        steps: of training.
+        seconds: of CPU time they took.
+    """
+
+    name: str
+    way: str
+    steps: int
+    seconds: float
+
+    @property
+    def amount(self) -> int:
+        """What is counted by the second."""
+        return self.steps
+
+
+def measure(repeats: int = 11, steps: int = STEPS) -> Iterator[Turn]:
+    """Train a perceptron with Adam, watched and not, in turns.
+
+    Args:
+        repeats: turns of each way, after one to fill caches.
+        steps: of each turn.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        hidden = [part for _ in range(LAYERS - 1) for part in (nn.Linear(WIDTH, WIDTH), nn.ReLU())]
+        model = nn.Sequential(*hidden, nn.Linear(WIDTH, CLASSES))
+        x, y = torch.randn(BATCH, WIDTH), torch.randint(CLASSES, (BATCH,))
+    optimiser = torch.optim.Adam(model.parameters())
+    ways = list(WAYS.items())
+    for turn in range(-1, repeats):
+        # Who goes first takes turns too.
+        for way, every in ways[::-1] if turn % 2 else ways:
+            with one_thread():
+                start = time.process_time()
+                with nullcontext() if every is None else watch(model, every):
+                    for _ in range(steps):
+                        optimiser.zero_grad()
+                        functional.cross_entropy(model(x), y).backward()
+                        optimiser.step()
+                seconds = time.process_time() - start
+            if turn >= 0:
+                yield Turn(NAME, way, steps, seconds)
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """Seconds of the same training steps.
+    """What watching adds to a step, as a share of it.
 
     Attributes:
-        plain: of each turn that nobody watched.
-        watched: of each turn that was watched.
-        steps: of a turn.
-        every: steps from one sample to the next.
+        way: that watches.
+        share: the median over the turns, each beside the plain one of its round.
+        lowest, highest: of them.
+        rounds: how many.
     """
 
-    plain: tuple[float, ...]
-    watched: tuple[float, ...]
-    steps: int
-    every: int
-
-    @property
-    def share(self) -> float:
-        """What watching adds to a step: the median over pairs of turns, minus one."""
-        pairs = zip(self.watched, self.plain, strict=True)
-        return statistics.median(w / p for w, p in pairs) - 1
+    way: str
+    share: float
+    lowest: float
+    highest: float
+    rounds: int
 
     def __str__(self) -> str:
-        step = 1e3 * statistics.median(self.plain) / self.steps
+        share, low, high = (100 * value for value in (self.share, self.lowest, self.highest))
+        pairs = "pair" if self.rounds == 1 else "pairs"
         return (
-            f"A step of 4 layers of {WIDTH}, batch {BATCH}: {step:.2f} ms; watched every "
-            f"{self.every} steps, {100 * self.share:+.1f} % ({len(self.plain)} pairs of turns)"
+            f"{self.way}: {share:+.1f} % a step "
+            f"({low:+.1f} to {high:+.1f} % in {self.rounds} {pairs} of turns)"
         )
 
 
-def measure(repeats: int = 11, every: int = EVERY, steps: int = 100) -> Overhead:
-    """Train in turns, watched and not, each turn of so many steps with Adam.
+def overheads(turns: Sequence[Turn]) -> list[Overhead]:
+    """What the turns come to; those without a partner are left out.
 
-    Args:
-        repeats: pairs of turns; one pair goes before, to fill caches.
-        every: steps from one sample to the next; at most ``steps``, or it is hardly seen.
-        steps: of a turn, the first of which is sampled.
+    >>> both = [Turn("", PLAIN, 10, 1.0), Turn("", "watched", 10, 1.2)]
+    >>> print(*overheads(both))
+    watched: +20.0 % a step (+20.0 to +20.0 % in 1 pair of turns)
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        layers = [part for _ in range(3) for part in (nn.Linear(WIDTH, WIDTH), nn.ReLU())]
-        model = nn.Sequential(*layers, nn.Linear(WIDTH, CLASSES))
-        x, y = torch.randn(BATCH, WIDTH), torch.randint(CLASSES, (BATCH,))
-    optimiser = torch.optim.Adam(model.parameters())
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    for turn in range(-1, repeats):
-        # Who goes first takes turns too.
-        for watched in (False, True) if turn % 2 else (True, False):
-            start = time.perf_counter()
-            with watch(model, every) if watched else nullcontext():
-                for _ in range(steps):
-                    optimiser.zero_grad()
-                    functional.cross_entropy(model(x), y).backward()
-                    optimiser.step()
-            if turn >= 0:
-                seconds[watched].append(time.perf_counter() - start)
-    return Overhead(tuple(seconds[False]), tuple(seconds[True]), steps, every)
-
-
-if __name__ == "__main__":
-    print(measure())
+    seconds: dict[str, list[float]] = {}
+    for turn in turns:
+        seconds.setdefault(turn.way, []).append(turn.seconds)
+    plain = seconds.pop(PLAIN, [])
+    found = []
+    for way, watched in seconds.items():
+        shares = [w / p - 1 for w, p in zip(watched, plain, strict=False)]
+        if shares:
+            middle = statistics.median(shares)
+            found.append(Overhead(way, middle, min(shares), max(shares), len(shares)))
+    return found
