@@ -1,0 +1,221 @@
+// The page's state and what happens to it; every part of the page listens here.
+
+import { VIEW, decode, encode } from "./address.js";
+import { History } from "./history.js";
+import { Live } from "./live.js";
+
+const SETTLE = 120; // ms: a slider that moves sends its last value, not all of them
+
+export class App {
+  /** The server's last word on the settings: settings, points, curves, labels …; null before it. */
+  told = null;
+  frame = null;
+  history = new History();
+  playing = false;
+  view = { ...VIEW };
+  #draft;
+  #listeners = new Map();
+  #sent = null; // the settings that went out last, until an answer to them
+  #next = {};
+  #drawn = true;
+  #fresh = false; // whether the frame has not been drawn yet
+  #timer = 0;
+
+  constructor(zoo) {
+    this.zoo = zoo;
+    this.#draft = structuredClone(zoo.default);
+    this.titles = new Map(zoo.activations.map((row) => [row.name, row.title || row.name]));
+  }
+
+  start() {
+    this.#readAddress();
+    addEventListener("hashchange", () => {
+      if (location.hash.slice(1) !== this.#address()) {
+        this.#readAddress();
+        this.#sendSettings();
+      }
+    });
+    this.live = new Live({
+      open: (again) => this.#opened(again),
+      message: (message) => this.#message(message),
+      frame: (frame) => this.#arrived(frame),
+      lost: () => this.emit("lost"),
+    });
+  }
+
+  on(names, listener) {
+    for (const name of names.split(" ")) {
+      if (!this.#listeners.has(name)) this.#listeners.set(name, []);
+      this.#listeners.get(name).push(listener);
+    }
+  }
+
+  emit(name, ...given) {
+    for (const listener of this.#listeners.get(name) ?? []) listener(...given);
+  }
+
+  send(message) {
+    return this.live.send(message);
+  }
+
+  /** The settings as the user has them now, which the server may not have seen yet. */
+  get settings() {
+    return this.#draft;
+  }
+
+  /** Change settings by a function of them; `soon` waits for the last of several changes.
+
+      `view` is what to look at once the server has made them. */
+  change(edit, { soon = false, view = {} } = {}) {
+    edit(this.#draft);
+    Object.assign(this.#next, view);
+    this.emit("draft");
+    clearTimeout(this.#timer);
+    if (soon) this.#timer = setTimeout(() => this.#sendSettings(), SETTLE);
+    else this.#sendSettings();
+  }
+
+  /** Put other settings in place of all. */
+  replace(settings) {
+    this.change((draft) => Object.assign(draft, structuredClone(settings)), { view: { network: 0, layer: 0 } });
+  }
+
+  look(view) {
+    Object.assign(this.view, view);
+    this.#writeAddress();
+    this.emit("view");
+    this.redraw();
+  }
+
+  play(playing = !this.playing) {
+    if (this.send({ do: playing ? "play" : "pause" })) this.#setPlaying(playing);
+  }
+
+  step() {
+    this.#setPlaying(false);
+    this.send({ do: "step" });
+  }
+
+  reset() {
+    this.send({ do: "reset" });
+  }
+
+  speed(rate) {
+    this.look({ speed: rate });
+    this.send({ do: "speed", rate });
+  }
+
+  /** Draw once in the next animation frame, however often it is asked for. */
+  redraw() {
+    if (!this.#drawn) return;
+    this.#drawn = false;
+    requestAnimationFrame(() => {
+      this.#drawn = true;
+      if (this.told && this.frame) this.emit("draw", this.frame);
+      if (this.#fresh) this.send({ do: "seen" });
+      this.#fresh = false;
+    });
+  }
+
+  link() {
+    const hash = this.#address();
+    return location.origin + location.pathname + (hash ? `#${hash}` : "");
+  }
+
+  #opened(again) {
+    const { playing } = this;
+    this.emit("open", again);
+    this.#sendSettings();
+    this.send({ do: "speed", rate: this.view.speed });
+    this.send({ do: "seen" });
+    if (again && playing) this.send({ do: "play" });
+  }
+
+  #arrived(frame) {
+    if (this.told && frame.networks.length !== this.told.labels.length) {
+      this.send({ do: "seen" }); // of networks that have gone
+      return;
+    }
+    this.history.add(frame);
+    this.frame = frame;
+    this.#fresh = true;
+    this.#setPlaying(frame.playing);
+    this.redraw();
+  }
+
+  #message(message) {
+    if (message.kind === "settings") this.#settled(message);
+    else if (message.kind === "error") this.#refused(message);
+    else if (message.kind === "paused") this.#setPlaying(false);
+    this.emit(message.kind, message);
+  }
+
+  #settled(message) {
+    this.told = message;
+    if (message.restarted) this.frame = null;
+    Object.assign(this.view, this.#next);
+    this.#next = {};
+    this.view.network = Math.min(this.view.network, message.labels.length - 1);
+    this.view.layer = Math.max(0, Math.min(this.view.layer, message.settings.hidden.length - 1));
+    // an answer to earlier settings than the user's last ones must not undo them
+    if (!this.#sent || agree(this.#sent, message.settings)) {
+      this.#draft = structuredClone(message.settings);
+      this.#sent = null;
+    }
+    this.#writeAddress();
+    this.redraw();
+  }
+
+  /** The old state goes on; a link that the server refuses leads to the default. */
+  #refused(message) {
+    this.#next = {};
+    const about = message.field?.split(".")[0];
+    if (!this.#sent || (about && !(about in this.zoo.default))) return;
+    this.#sent = null;
+    if (this.told) {
+      this.#draft = structuredClone(this.told.settings);
+      return;
+    }
+    this.#draft = structuredClone(this.zoo.default);
+    this.view = { ...VIEW };
+    message.field = null;
+    message.message = `The link cannot be followed: ${message.message}. The default is shown.`;
+    this.#sendSettings();
+  }
+
+  #sendSettings() {
+    const settings = structuredClone(this.#draft);
+    if (this.send({ do: "settings", settings })) this.#sent = settings;
+  }
+
+  #setPlaying(playing) {
+    if (playing === this.playing) return;
+    this.playing = playing;
+    this.emit("playing", playing);
+  }
+
+  #address() {
+    return encode(this.#draft, this.view, this.zoo.default);
+  }
+
+  #writeAddress() {
+    const hash = this.#address();
+    history.replaceState(null, "", hash ? `#${hash}` : location.pathname);
+  }
+
+  #readAddress() {
+    try {
+      const read = decode(location.hash, this.zoo.default);
+      this.#draft = read.settings;
+      this.view = read.view;
+    } catch (error) {
+      this.emit("toast", error.message);
+    }
+  }
+}
+
+/** Whether settings came back as they were sent; the server may have filled in what was left out. */
+function agree(sent, told) {
+  if (typeof sent !== "object" || sent === null) return sent === told;
+  return Object.keys(sent).every((key) => sent[key] === undefined || (told?.[key] !== undefined && agree(sent[key], told[key])));
+}

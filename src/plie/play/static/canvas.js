@@ -1,0 +1,90 @@
+// Sharp canvases: as many pixels as the screen has, measured only when the size changes.
+
+const sizes = new WeakMap();
+const listeners = new WeakMap();
+const observer = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    sizes.set(target, [contentRect.width, contentRect.height]);
+    listeners.get(target)?.();
+  }
+});
+
+/** Watch a canvas's size; `changed` is called when it has another. */
+export function watch(canvas, changed) {
+  sizes.set(canvas, [canvas.clientWidth, canvas.clientHeight]);
+  listeners.set(canvas, changed);
+  observer.observe(canvas);
+}
+
+export function forget(canvas) {
+  observer.unobserve(canvas);
+}
+
+/** A cleared context in CSS pixels and its width and height; null while there is no room. */
+export function cleared(canvas) {
+  const [width, height] = sizes.get(canvas);
+  if (width < 2 || height < 2) return null;
+  const ratio = devicePixelRatio || 1;
+  const w = Math.round(width * ratio);
+  const h = Math.round(height * ratio);
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+/** A small picture of pixels that is drawn enlarged. */
+export class Pixels {
+  constructor(side) {
+    this.canvas = document.createElement("canvas");
+    this.canvas.width = this.canvas.height = side;
+    this.context = this.canvas.getContext("2d");
+    this.image = this.context.createImageData(side, side);
+    this.image.data.fill(255);
+    this.side = side;
+  }
+
+  /** `colour(i)` gives the table and the index of the i-th pixel's RGB triple. */
+  paint(table, indices) {
+    const { data } = this.image;
+    for (let i = 0, n = this.side * this.side; i < n; i++) {
+      const at = 3 * (indices[i] + 127);
+      data[4 * i] = table[at];
+      data[4 * i + 1] = table[at + 1];
+      data[4 * i + 2] = table[at + 2];
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  /** Each pixel a pair of bytes, class and probability, in the shades of its class. */
+  paintPairs(tables, pairs) {
+    const { data } = this.image;
+    for (let i = 0, n = this.side * this.side; i < n; i++) {
+      const p = pairs[2 * i + 1];
+      // of two classes only class 1's probability is told
+      const two = tables.length === 2;
+      const table = two ? tables[p < 128 ? 0 : 1] : tables[pairs[2 * i]];
+      const at = 3 * (two && p < 128 ? 255 - p : p);
+      data[4 * i] = table[at];
+      data[4 * i + 1] = table[at + 1];
+      data[4 * i + 2] = table[at + 2];
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  /** Samples lie on the rectangle's very edges, so the outer half pixels are cut off. */
+  drawTo(context, x, y, width, height) {
+    const half = 0.5;
+    const inner = this.side - 1;
+    context.imageSmoothingEnabled = true;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.canvas, half, half, inner, inner, x, y, width, height);
+  }
+}
+
+/** The size of a rem in CSS pixels: text in canvases grows with that of the page. */
+export const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);

@@ -1,0 +1,146 @@
+// Loss, accuracy and gradient norms over the updates, and the selected layer's activation.
+
+import { byId, element, percent, plain, text, throttled } from "./dom.js";
+import { markCanvas, paintMark } from "./marks.js";
+import { networkName } from "./networks.js";
+import { css, onTheme, palette } from "./palette.js";
+import { Chart } from "./plot.js";
+
+const DASH = [5, 4];
+const SLOW = 3000; // ms between two texts for who cannot see the curves
+
+export function mountCharts(app) {
+  const again = () => app.redraw();
+  const charts = Object.fromEntries(["loss", "accuracy", "gradient", "function"].map((name) => [name, new Chart(byId(`${name}-chart`), again)]));
+  app.on("settings view", () => keys(app));
+  onTheme(() => app.told && keys(app));
+  const describe = throttled(SLOW, () => words(app));
+  app.on("draw", (frame) => {
+    drawCurves(app, charts.loss, "loss");
+    drawCurves(app, charts.accuracy, "accuracy");
+    drawGradients(app, charts.gradient);
+    drawFunction(app, charts.function, frame);
+    describe();
+  });
+}
+
+/** Train solid, test dashed; one colour and marker for each network. */
+function drawCurves(app, chart, key) {
+  const { step, networks } = app.history;
+  const several = networks.length > 1;
+  const series = networks.flatMap((network, i) => {
+    const colour = css(palette().nets[i]);
+    const behind = several && i !== app.view.network;
+    const width = behind ? 1.4 : 2;
+    const [train, test] = network[key];
+    return [
+      { x: step, y: train, colour, width: several ? width * 0.7 : width },
+      { x: step, y: test, colour, width, dash: DASH, mark: several ? i : undefined },
+    ];
+  });
+  const y = key === "loss" ? lossRange(series) : shareRange(series);
+  chart.draw({ x: stepRange(step), y, series, percent: key === "accuracy", xlabel: "updates" });
+}
+
+function drawGradients(app, chart) {
+  const { step, networks } = app.history;
+  const { ink, soft } = palette();
+  const columns = networks[app.view.network]?.gradient ?? [];
+  const series = columns.map((y, layer) => {
+    const share = columns.length > 1 ? layer / (columns.length - 1) : 1;
+    const colour = css(ink.map((value, i) => Math.round(soft[i] + (value - soft[i]) * share)));
+    return { x: step, y, colour, width: 1.3 + share * 0.7, end: layer === columns.length - 1 ? "out" : `${layer + 1}` };
+  });
+  const positive = series.flatMap(({ y }) => y.filter((value) => value > 0 && Number.isFinite(value)));
+  const low = Math.max(-12, Math.floor(Math.log10(least(positive, 1e-2))));
+  const high = Math.ceil(Math.log10(most(positive, 1)));
+  chart.draw({ x: stepRange(step), y: [low, Math.max(high, low + 1)], series, log: true, xlabel: "updates" });
+}
+
+function drawFunction(app, chart, frame) {
+  const { network, layer } = app.view;
+  const curve = selected(app);
+  if (!curve) return;
+  const { ink, soft, classes } = palette();
+  const x = [curve.x[0], curve.x.at(-1)];
+  const series = [
+    { x: curve.x, y: curve.slope, colour: css(classes[1]), width: 1.6, dash: DASH },
+    { x: curve.x, y: curve.f, colour: css(ink), width: 2.2 },
+  ];
+  const values = series.flatMap(({ y }) => y.filter((value) => value !== null && Number.isFinite(value)));
+  const low = Math.max(least(values, -1), -8);
+  const high = Math.min(most(values, 1), 8);
+  const room = 0.08 * (high - low || 1);
+  const bars = frame.networks[network].histogram[layer];
+  chart.draw({ x, y: [low - room, high + room], series, bars: bars && { ...bars, colour: css(soft, 0.28) }, zero: true });
+}
+
+function selected(app) {
+  const texts = app.told.settings.networks[app.view.network];
+  return app.told.curves[texts[app.view.layer]];
+}
+
+/** What lines and marks mean, beneath the charts. */
+function keys(app) {
+  const { labels, settings } = app.told ?? {};
+  if (!labels || app.view.network >= labels.length) return;
+  const curve = selected(app);
+  text(byId("function-title"), curve ? curve.label : "No hidden layer");
+  text(byId("function-formula"), curve ? `layer ${app.view.layer + 1} · f(x) = ${curve.formula}` : "");
+  byId("function-key").replaceChildren(...(curve ? [line("f"), line("f′", "slope dashed"), line("inputs of the layer", "bars")] : []));
+  const layers = settings.hidden.length + 1;
+  text(byId("gradient-key"), layers > 1 ? `1 to ${layers - 1}: weights of the hidden layers; out: of the output` : "out: weights of the output");
+  const several = labels.length > 1;
+  const names = several ? labels.map((_, i) => net(app, i)) : [];
+  byId("curves-key").replaceChildren(line("train"), line("test", "dashed"), ...names);
+}
+
+function line(label, kind = "") {
+  return element("li", {}, element("span", { class: `stroke ${kind}`, "aria-hidden": "true" }), label);
+}
+
+function net(app, index) {
+  const mark = markCanvas();
+  paintMark(mark, index, css(palette().nets[index]));
+  return element("li", {}, mark, networkName(app, index));
+}
+
+/** The charts as texts, from the frame drawn last. */
+function words(app) {
+  const network = app.frame?.networks[app.view.network];
+  if (!network) return;
+  const say = (id, words) => byId(`${id}-chart`).setAttribute("aria-label", words);
+  const each = app.frame.networks.map((one, i) => `${networkName(app, i)}: train ${plain(one.loss[0])}, test ${plain(one.loss[1])}`);
+  say("loss", `Loss after ${app.frame.step} updates. ${each.join("; ")}.`);
+  const right = app.frame.networks.map((one, i) => `${networkName(app, i)}: train ${percent(one.accuracy[0])}, test ${percent(one.accuracy[1])}`);
+  say("accuracy", `Accuracy after ${app.frame.step} updates. ${right.join("; ")}.`);
+  say("gradient", `Gradient norm by layer: ${network.gradient.map((value) => plain(value)).join(", ")}.`);
+  const curve = selected(app);
+  const { layer } = app.view;
+  const bars = network.histogram[layer];
+  if (curve && bars) {
+    say("function", `${curve.label}, f(x) = ${curve.formula}, with its derivative; the layer's inputs lie between ${plain(bars.low)} and ${plain(bars.high)}.`);
+    const states = network.dead.map((dead, i) => `layer ${i + 1}: ${app.told.labels[app.view.network][i]}, ${app.told.settings.hidden[i]} units, dead: ${numbers(dead)}, saturated: ${numbers(network.saturated[i])}`);
+    byId("diagram-canvas").setAttribute("aria-label", `Network ${app.told.sizes.join(" – ")}. ${states.join("; ")}.`);
+  } else byId("diagram-canvas").setAttribute("aria-label", "Network without hidden layers.");
+}
+
+const numbers = (units) => (units.length ? units.map((unit) => unit + 1).join(", ") : "none");
+
+function stepRange(step) {
+  return [step[0] ?? 0, Math.max(step.at(-1) ?? 0, (step[0] ?? 0) + 10)];
+}
+
+function lossRange(series) {
+  const values = series.flatMap(({ y }) => y.filter((value) => value !== null));
+  return [0, Math.min(most(values, 0.7) * 1.05, 10)];
+}
+
+function shareRange(series) {
+  const low = least(series.flatMap(({ y }) => y.filter((value) => value !== null)), 0.5);
+  return [Math.min(0.5, Math.floor(low * 10) / 10), 1.02];
+}
+
+// of arrays that may be too long to spread
+const least = (values, otherwise) => values.reduce((a, b) => Math.min(a, b), values[0] ?? otherwise);
+const most = (values, otherwise) => values.reduce((a, b) => Math.max(a, b), values[0] ?? otherwise);

@@ -1,0 +1,127 @@
+// Taking a network away: a link, code, a study, a picture.
+
+import { byId, text } from "./dom.js";
+import { toast } from "./notes.js";
+import { repaint } from "./palette.js";
+
+export function mountShare(app) {
+  const close = () => (byId("share").open = false);
+  byId("share-link").onclick = () => {
+    close();
+    copy(app.link(), "The link is copied.");
+  };
+  ask("share-code", () => ({ do: "code" }));
+  ask("share-study", () => ({ do: "study" }));
+  for (const format of ["png", "svg"]) {
+    ask(`share-${format}`, () => ({ do: "figure", format, network: app.view.network, dark: document.documentElement.dataset.theme === "dark" }));
+  }
+  app.on("code", ({ text: code }) => show("As PyTorch", "This makes and trains the networks on the page.", code));
+  app.on("study", ({ text: study, command }) => {
+    save(new Blob([study], { type: "application/yaml" }), command.split(" ").find((word) => word.endsWith(".yaml")) ?? "playground.yaml");
+    show("Study", "The file is saved. Run it with this command.", command);
+  });
+  app.on("figure", ({ format, base64, name }) => {
+    const bytes = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
+    save(new Blob([bytes], { type: format === "svg" ? "image/svg+xml" : "image/png" }), name);
+    toast(`${name} is saved.`);
+  });
+  byId("text-copy").onclick = () => copy(byId("text-body").textContent, "Copied.");
+
+  function ask(id, message) {
+    byId(id).onclick = () => {
+      close();
+      app.send(message());
+    };
+  }
+}
+
+function show(title, note, body) {
+  text(byId("text-title"), title);
+  text(byId("text-note"), note);
+  text(byId("text-body"), body);
+  byId("text").showModal();
+}
+
+async function copy(words, done) {
+  try {
+    await navigator.clipboard.writeText(words);
+    toast(done);
+  } catch {
+    // without permission the user copies what is shown
+    show("Copy", "The browser does not let this page copy; select and copy it here.", words);
+    getSelection().selectAllChildren(byId("text-body"));
+  }
+}
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+export function mountPresets(app) {
+  const list = byId("preset-list");
+  for (const { title, about, settings } of app.zoo.presets) {
+    const button = document.createElement("button");
+    const name = document.createElement("b");
+    const words = document.createElement("small");
+    button.type = "button";
+    name.textContent = title;
+    words.textContent = about;
+    button.append(name, " ", words);
+    button.onclick = () => {
+      byId("presets").open = false;
+      app.replace({ ...app.zoo.default, ...settings });
+    };
+    list.append(button);
+  }
+}
+
+/** Menus close on Escape, on a click elsewhere and when focus leaves them. */
+export function mountMenus() {
+  for (const menu of document.querySelectorAll("details.menu")) {
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+    menu.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !menu.contains(relatedTarget)) menu.open = false;
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (!menu.contains(target)) menu.open = false;
+    });
+  }
+}
+
+/** Light, dark, or as the system has it; kept for the next visit. */
+export function mountTheme() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const select = byId("theme");
+  const apply = () => {
+    const theme = select.value === "auto" ? (dark.matches ? "dark" : "light") : select.value;
+    document.documentElement.dataset.theme = theme;
+    repaint();
+  };
+  select.value = stored() ?? "auto";
+  select.onchange = () => {
+    try {
+      localStorage.setItem("plie-theme", select.value);
+    } catch {
+      // a browser without storage forgets it, no more
+    }
+    apply();
+  };
+  dark.addEventListener("change", apply);
+  apply();
+}
+
+function stored() {
+  try {
+    return localStorage.getItem("plie-theme");
+  } catch {
+    return null;
+  }
+}
