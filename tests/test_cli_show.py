@@ -79,7 +79,7 @@ def test_cite(capsys):
         (("show", "maxout:pool=inf"), "maxout: pool=inf is not allowed"),
         (("plot", "softmax"), "whole vectors"),
         (("show", "x" + "+x" * 500), "formula is 1001 characters long"),
-        (("foo",), "unknown command 'foo'; allowed: accuracy, attack, bench, cite, diagnose, "),
+        (("foo",), "unknown command 'foo'; allowed: accuracy, attack, bench, cite, dance, "),
         (("stduy", "xor"), "unknown command 'stduy'; did you mean 'study'?"),
         (("--verzion",), "unknown option '--verzion'; did you mean '--version'?"),
         (("list", "--smoth"), "unknown option '--smoth'; did you mean '--smooth'"),

@@ -135,7 +135,12 @@ def test_the_command_starts_where_ctrl_c_is_expected():
 
 # --- what must be installed ---------------------------------------------------------------------
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "lazy_loader": "lazy-loader", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "lazy_loader": "lazy-loader",
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+}
 
 
 def test_dependencies_are_those_that_are_imported():

@@ -11,6 +11,7 @@ from . import units as units
 from .activation import Activation as Activation
 from .activation import Parameter as Parameter
 from .activation import Source as Source
+from .dancing.show import dance as dance
 from .diagnosis.collect import diagnose as diagnose
 from .diagnosis.watching import watch as watch
 from .environment import Info as Info

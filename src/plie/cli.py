@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from plie import __version__
 from plie.cli_attack import attack
+from plie.cli_dance import dance
 from plie.cli_diagnose import diagnose
 from plie.cli_play import play
 from plie.cli_study import results, study
@@ -137,6 +138,7 @@ app.command()(study)
 app.command()(results)
 app.command()(attack)
 app.command()(diagnose)
+app.command()(dance)
 app.command()(play)
 
 

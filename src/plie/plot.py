@@ -33,7 +33,7 @@ _NO_DATE = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 THEMES = {"light": PRINT, "dark": Palette("#E8E8E8", "#16181D"), "page": PAGE}
 
 # the same colours, lighter
-_ON_DARK = ("#4DA3DA", "#F08A4B", "#2FC49A", "#E3A3C6", "#F2B84B", "#9AD4F5")
+ON_DARK = ("#4DA3DA", "#F08A4B", "#2FC49A", "#E3A3C6", "#F2B84B", "#9AD4F5")
 
 
 def curves(
@@ -164,7 +164,7 @@ def _dress(axes: Axes, palette: Palette, order: int, span: Span) -> None:
 
 def _draw(axes: Axes, drawn: Sequence[Curve], palette: Palette, saturation: bool) -> None:
     axes.set_ylim(*heights(drawn))
-    colours = _ON_DARK if palette is THEMES["dark"] else COLOURS
+    colours = ON_DARK if palette is THEMES["dark"] else COLOURS
     box, dpi = axes.get_window_extent(), axes.figure.dpi
     size = (72 * box.width / dpi, 72 * box.height / dpi)
     parts = take_turns(drawn, axes.get_ylim(), size)
