@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,9 @@ from plie.diagnosis.picture import overview
 from plie.errors import InputError
 from plie.plot import check_path, save
 from plie.store import write_atomically
+from plie.tabled import render
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from plie.diagnosis.place import Place
     from plie.diagnosis.record import Diagnosis
 
@@ -71,16 +69,13 @@ def _render(template: str, diagnosis: Diagnosis, title: str) -> str:
 
     drawn = figures.svg(overview(diagnosis, "page"), "Units by state, and the gradient's norms")
     rows = zip(diagnosis.places, diagnosis.cells, strict=True)
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            title=title,
-            diagnosis=diagnosis,
-            picture=Markup(drawn) if diagnosis.places else "",
-            rows=[(cells, strip(place)) for place, cells in rows],
-            tall=TALL,
-        )
+    return render(
+        template,
+        title=title,
+        diagnosis=diagnosis,
+        picture=Markup(drawn) if diagnosis.places else "",
+        rows=[(cells, strip(place)) for place, cells in rows],
+        tall=TALL,
     )
 
 
@@ -89,10 +84,3 @@ def strip(place: Place) -> list[tuple[int, float]]:
     counts = place.histogram.counts.tolist()
     most = max(counts) or 1
     return [(i, round(TALL * count / most, 1)) for i, count in enumerate(counts) if count]
-
-
-@functools.cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(loader=PackageLoader("plie"), autoescape=True, undefined=StrictUndefined)

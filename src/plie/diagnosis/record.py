@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from plie.diagnosis.advice import Finding, findings
 from plie.diagnosis.place import STATES, Flow, Place, records, summary
+from plie.tabled import plain, table
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from rich.console import Group
-    from rich.table import Table
 
-WIDTH = 120
-LISTED = 40  # rows of a table in the terminal; the frame and the page have all
 FEWER = 1e-3  # ratio of the gradient's norms, first to last layer, below which it vanishes
 _NORMS = "its norm at '{first}' is {ratio} times that at '{last}'."
 FLOWS = {
@@ -153,9 +149,9 @@ class Diagnosis:
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[Any] = [_table(self.title, COLUMNS, self.cells, 2)]
+        parts: list[Any] = [table(self.title, COLUMNS, self.cells, 2)]
         if self.flow:
-            parts.append(_table("Gradient by the weights", FLOW_COLUMNS, self.flow_cells, 1))
+            parts.append(table("Gradient by the weights", FLOW_COLUMNS, self.flow_cells, 1))
             parts.append(Text(self.flow_sentence))
         styles = {True: "bold red", False: "yellow"}
         parts += [Text(f"· {each.sentence}", styles[each.grave]) for each in self.findings]
@@ -164,11 +160,7 @@ class Diagnosis:
         return Group(*parts, *(Text(f"· {note}", "dim") for note in self.notes))
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        out = io.StringIO()
-        Console(file=out, width=WIDTH, color_system=None, force_terminal=False).print(self)
-        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+        return plain(self)
 
     def _repr_html_(self) -> str:
         from plie.diagnosis.page import fragment
@@ -264,21 +256,3 @@ def _cells(place: Place) -> tuple[str, ...]:
         f"{place.output_mean:.3g}",
         "" if math.isnan(place.rank) else f"{place.rank:.3g}",
     )
-
-
-def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], names: int) -> Table:
-    """Rows of a long table are left out in the middle."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, title=title, title_justify="left", title_style="bold")
-    table.columns[0].overflow = "fold"
-    for column in table.columns[names:]:
-        column.justify = "right"
-    left_out = len(cells) - LISTED
-    for i, row in enumerate(cells):
-        if left_out > 0 and i == LISTED // 2:
-            table.add_row(f"… {left_out} more")
-        if left_out <= 0 or not LISTED // 2 <= i < LISTED // 2 + left_out:
-            table.add_row(*map(Text, row))
-    return table

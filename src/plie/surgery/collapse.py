@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from plie.models import composed, is_identity
 from plie.modules import Layer
 from plie.surgery.graph import Graph, Refused, Step, require_own, trace
 from plie.surgery.layers import affine, is_linear, is_matrix, pads, reshape
+from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
 from plie.units import count, first
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Collapsed:
+class Collapsed(Report):
     """What `plie.collapse` did.
 
     Attributes:
@@ -33,20 +34,39 @@ class Collapsed:
 
     >>> print(Collapsed((("0", "1"),), (), {}, 20, 12))
     20 parameters before, 12 after
-    0 went into 1
+    ┏━━━━━━━┳━━━━━━━━━━━━━┓
+    ┃ place ┃ became      ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━┩
+    │ 0     │ a part of 1 │
+    └───────┴─────────────┘
     """
 
+    columns: ClassVar = ("place", "became")
+    words: ClassVar = 2
     merged: tuple[tuple[str, str], ...]
     straightened: tuple[str, ...]
     kept: dict[str, str]
     before: int
     after: int
 
-    def __str__(self) -> str:
-        lines = [f"{self.before:,} parameters before, {self.after:,} after"]
-        lines += [f"{first} went into {second}" for first, second in self.merged]
-        lines += [f"{place} was affine on every sample" for place in self.straightened]
-        return "\n".join([*lines, *(f"{place}: kept, {why}" for place, why in self.kept.items())])
+    @property
+    def headline(self) -> str:
+        """How much smaller the model is."""
+        return f"{self.before:,} parameters before, {self.after:,} after"
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """Every layer and activation that is an identity now."""
+        straight = "an identity: it was affine on every sample"
+        return [
+            *((first, f"a part of {second}") for first, second in self.merged),
+            *((place, straight) for place in self.straightened),
+        ]
+
+    @property
+    def failures(self) -> list[str]:
+        """What stays."""
+        return [f"{place}: kept, {why}" for place, why in self.kept.items()]
 
 
 def collapse(
@@ -80,7 +100,11 @@ def collapse(
     >>> model = nn.Sequential(nn.Linear(2, 50), nn.Identity(), nn.Linear(50, 3))
     >>> print(collapse(model))
     303 parameters before, 9 after
-    0 went into 2
+    ┏━━━━━━━┳━━━━━━━━━━━━━┓
+    ┃ place ┃ became      ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━┩
+    │ 0     │ a part of 2 │
+    └───────┴─────────────┘
     >>> model
     Sequential(
       (0): Identity()

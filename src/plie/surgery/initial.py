@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from plie.models import gain_of
 from plie.seeds import check_seed, generator_of
 from plie.surgery.graph import NORMS, Graph, Step, trace
 from plie.surgery.layers import is_linear, weights
+from plie.surgery.report import Report, counted
 from plie.units import first, run
 
 if TYPE_CHECKING:
@@ -48,13 +49,9 @@ class First:
     gain: float
     deviation: float
 
-    def __str__(self) -> str:
-        behind = f"behind {self.activation}" if self.activation else "behind no activation"
-        return f"{self.layer}: {behind}, gain {self.gain:.4g}, deviation {self.deviation:.4g}"
-
 
 @dataclass(frozen=True)
-class Initialised:
+class Initialised(Report):
     """What `plie.init_` did.
 
     Attributes:
@@ -62,15 +59,36 @@ class Initialised:
         left: modules with parameters that it does not touch.
 
     >>> print(Initialised((First("0", "", 1, 0.5),)))
-    0: behind no activation, gain 1, deviation 0.5
+    1 layer drawn anew
+    ┏━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━┳━━━━━━━━━━━┓
+    ┃ layer ┃ behind        ┃ gain ┃ deviation ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━╇━━━━━━━━━━━┩
+    │ 0     │ no activation │    1 │       0.5 │
+    └───────┴───────────────┴──────┴───────────┘
     """
 
+    columns: ClassVar = ("layer", "behind", "gain", "deviation")
+    words: ClassVar = 2
     layers: tuple[First, ...]
     left: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        left = [f"left as it was: {name}" for name in self.left]
-        return "\n".join([*map(str, self.layers), *left])
+    @property
+    def headline(self) -> str:
+        """How many layers."""
+        return f"{counted(len(self.layers), 'layer')} drawn anew"
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """Every layer."""
+        return [
+            (x.layer, x.activation or "no activation", f"{x.gain:.4g}", f"{x.deviation:.4g}")
+            for x in self.layers
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """Modules with parameters of another kind."""
+        return [f"left as it was: {name}" for name in self.left]
 
 
 def init_(
@@ -111,8 +129,13 @@ def init_(
 
     >>> model = nn.Sequential(nn.Linear(100, 64), nn.Tanh(), nn.Linear(64, 1))
     >>> print(init_(model))
-    0: behind no activation, gain 1, deviation 0.1
-    2: behind tanh, gain 1.593, deviation 0.1991
+    2 layers drawn anew
+    ┏━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━┳━━━━━━━━━━━┓
+    ┃ layer ┃ behind        ┃  gain ┃ deviation ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━╇━━━━━━━━━━━┩
+    │ 0     │ no activation │     1 │       0.1 │
+    │ 2     │ tanh          │ 1.593 │    0.1991 │
+    └───────┴───────────────┴───────┴───────────┘
     """
     if kind not in (*DEVIATIONS, "lsuv"):
         raise unknown("kind of initialisation", str(kind), [*DEVIATIONS, "lsuv"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from plie.surgery.channels import Channels, channels, is_sum, normalised, padded_average
 from plie.surgery.graph import Graph, Refused, Step, at_place, require_own, trace
 from plie.surgery.layers import affine, pads, parameter, reshape, weights
+from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
 from plie.units import count, each
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pruned:
+class Pruned(Report):
     """What `plie.prune` did.
 
     Attributes:
@@ -30,19 +31,33 @@ class Pruned:
 
     >>> print(Pruned({"1": (0, 2)}, {}, 20, 12))
     20 parameters before, 12 after
-    1: 2 units removed
+    ┏━━━━━━━┳━━━━━━━━━━━━━━━┓
+    ┃ place ┃ units removed ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━━━┩
+    │ 1     │             2 │
+    └───────┴───────────────┘
     """
 
+    columns: ClassVar = ("place", "units removed")
     removed: dict[str, tuple[int, ...]]
     kept: dict[str, str]
     before: int
     after: int
 
-    def __str__(self) -> str:
-        lines = [f"{self.before:,} parameters before, {self.after:,} after"]
-        for place, units in self.removed.items():
-            lines.append(f"{place}: {len(units)} unit{'s' * (len(units) != 1)} removed")
-        return "\n".join([*lines, *(f"{place}: kept, {why}" for place, why in self.kept.items())])
+    @property
+    def headline(self) -> str:
+        """How much smaller the model is."""
+        return f"{self.before:,} parameters before, {self.after:,} after"
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """Every place that lost units."""
+        return [(place, f"{len(units):,}") for place, units in self.removed.items()]
+
+    @property
+    def failures(self) -> list[str]:
+        """Constant units that are still there."""
+        return [f"{place}: kept, {why}" for place, why in self.kept.items()]
 
 
 def prune(model: nn.Module, batches: Any) -> Pruned:
@@ -73,7 +88,11 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     ...     _ = model[0].bias.copy_(torch.tensor([-100.0, -100.0, 100.0]))
     >>> print(prune(model, torch.rand(8, 2)))
     13 parameters before, 5 after
-    1: 2 units removed
+    ┏━━━━━━━┳━━━━━━━━━━━━━━━┓
+    ┃ place ┃ units removed ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━━━┩
+    │ 1     │             2 │
+    └───────┴───────────────┘
     """
     batches = batches if isinstance(batches, Tensor) else list(batches)
     counted = count(model, batches)

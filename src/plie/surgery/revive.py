@@ -6,7 +6,7 @@ import contextlib
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,14 @@ from plie.seeds import check_seed, generator_of
 from plie.surgery.channels import Consumer, channels, is_sum
 from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace
 from plie.surgery.layers import rows, weights
-from plie.surgery.report import CouldNotWarning
+from plie.surgery.report import CouldNotWarning, Report, counted
 from plie.units import count
 
 TRIES = 10  # a draw may be dead as well
 
 
 @dataclass(frozen=True)
-class Revived:
+class Revived(Report):
     """What `plie.revive` did.
 
     Attributes:
@@ -33,29 +33,53 @@ class Revived:
         outgoing: places whose units' outgoing weights are zero now.
 
     >>> print(Revived({"1": (0, 2)}))
-    1: 2 units drawn anew; their outgoing weights are as they were
+    2 units drawn anew
+    ┏━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━━━┓
+    ┃ place ┃ outgoing weights ┃ drawn anew ┃ still dead ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━━━┩
+    │ 1     │ as they were     │          2 │            │
+    └───────┴──────────────────┴────────────┴────────────┘
     """
 
+    columns: ClassVar = ("place", "outgoing weights", "drawn anew", "still dead")
+    words: ClassVar = 2
     units: dict[str, tuple[int, ...]]
     dead: dict[str, tuple[int, ...]] | None = None
     kept: dict[str, str] | None = None
     outgoing: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        lines = []
-        for place, units in self.units.items():
-            after = "zero" if place in self.outgoing else "as they were"
-            still = len((self.dead or {}).get(place, ()))
-            lines.append(
-                f"{place}: {_units(len(units))} drawn anew; their outgoing weights are {after}"
-                + (f"; {_units(still)} still dead" if still else "")
+    @property
+    def headline(self) -> str:
+        """How many units."""
+        n, still = (sum(map(len, each.values())) for each in (self.units, self.dead or {}))
+        if not (n or self.kept):
+            return "no unit is dead"
+        told = f"{counted(n, 'unit')} drawn anew"
+        return f"{told}, {still} of them still dead" if still else told
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """Every place with units that were drawn anew."""
+        return [
+            (
+                place,
+                "zero" if place in self.outgoing else "as they were",
+                f"{len(units):,}",
+                str(len((self.dead or {}).get(place, ())) or ""),
             )
-        lines += [f"{place}: left as it is, {why}" for place, why in (self.kept or {}).items()]
-        return "\n".join(lines) or "no unit is dead"
+            for place, units in self.units.items()
+        ]
 
-
-def _units(n: int) -> str:
-    return "1 unit" if n == 1 else f"{n} units"
+    @property
+    def failures(self) -> list[str]:
+        """What is still dead, and what was left."""
+        still = [
+            f"{place}: {counted(len(units), 'unit')} still dead after {TRIES} draws"
+            for place, units in (self.dead or {}).items()
+            if units
+        ]
+        left = [f"{place}: left as it is, {why}" for place, why in (self.kept or {}).items()]
+        return still + left
 
 
 def revive(
@@ -90,7 +114,12 @@ def revive(
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> _ = nn.init.constant_(model[0].bias, -100)
     >>> print(revive(model, torch.rand(8, 2)))
-    1: 3 units drawn anew; their outgoing weights are zero
+    3 units drawn anew
+    ┏━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━━━┓
+    ┃ place ┃ outgoing weights ┃ drawn anew ┃ still dead ┃
+    ┡━━━━━━━╇━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━━━┩
+    │ 1     │ zero             │          3 │            │
+    └───────┴──────────────────┴────────────┴────────────┘
     """
     draw = generator_of(check_seed(seed))
     batches = list(batches) if not isinstance(batches, Tensor) else batches

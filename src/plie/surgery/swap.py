@@ -107,7 +107,12 @@ def swap(
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> print(swap(model, "relu", "swish_beta"))
-    1 place: relu → swish_beta (beta=1.5) at 1 (module)
+    1 place replaced: relu → swish_beta (beta=1.5)
+    ┏━━━━━━━┳━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━┓
+    ┃ place ┃ was  ┃ is                    ┃ how    ┃ times ┃
+    ┡━━━━━━━╇━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━┩
+    │ 1     │ relu │ swish_beta (beta=1.5) │ module │     1 │
+    └───────┴──────┴───────────────────────┴────────┴───────┘
     >>> [name for name, _ in model.named_parameters()][2]
     '1.beta'
     """
