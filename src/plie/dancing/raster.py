@@ -17,12 +17,11 @@ from plie.dancing.steps import BEATS, shown
 from plie.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from matplotlib.path import Path as Outline
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
     from plie.dancing.figure import Part
     from plie.dancing.look import Look
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     Frame = NDArray[np.uint8]
     Progress = Callable[[int, int], None]
 
-COLOURS = 96  # of a GIF; one palette serves all frames
-_SAMPLED = 6  # frames that decide on it
 _TICK = 10  # milliseconds in which a GIF counts
 
 
@@ -144,7 +141,7 @@ def write_png(path: Path, picture: Frame) -> None:
     Image.fromarray(picture).save(path, format="png", optimize=True)
 
 
-def write_gif(path: Path, drawn: Iterator[Frame], count: int, seconds: float) -> None:
+def write_gif(path: Path, drawn: Iterator[Frame], count: int, seconds: float, look: Look) -> None:
     """A GIF that loops for ever; its frames differ by a tick where they must, so as to keep time.
 
     Args:
@@ -152,18 +149,21 @@ def write_gif(path: Path, drawn: Iterator[Frame], count: int, seconds: float) ->
         drawn: the frames.
         count: how many there are.
         seconds: that they take together.
+        look: whose colours, and those between them, the file has.
     """
     from PIL import Image
 
-    pictures = [Image.fromarray(each) for each in drawn]
-    palette = _palette(pictures)
-    first, *others = (each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_palette(look).ravel().tolist())
+    pictures = (
+        Image.fromarray(each).quantize(palette=palette, dither=Image.Dither.NONE) for each in drawn
+    )
     ticks = np.rint(np.arange(count + 1) * 1000 * seconds / count / _TICK).astype(int)
-    first.save(
+    next(pictures).save(
         path,
         format="gif",
         save_all=True,
-        append_images=others,
+        append_images=pictures,
         duration=[int(each) * _TICK for each in np.diff(ticks)],
         loop=0,
         disposal=1,
@@ -171,16 +171,22 @@ def write_gif(path: Path, drawn: Iterator[Frame], count: int, seconds: float) ->
     )
 
 
-def _palette(pictures: Sequence[Image]) -> Image:
-    """The colours of a few frames, spread over the loop."""
-    from PIL import Image
+def _palette(look: Look) -> NDArray[np.uint8]:
+    """The colours of a picture and the steps between those that meet, (n, 3) with n ≤ 256.
 
-    chosen = pictures[:: max(1, len(pictures) // _SAMPLED)]
-    width, height = chosen[0].size
-    sheet = Image.new("RGB", (width, height * len(chosen)))
-    for i, each in enumerate(chosen):
-        sheet.paste(each, (0, i * height))
-    return sheet.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    Neighbours are never nearer than Pillow can tell apart.
+    """
+    from matplotlib.colors import to_rgb
+
+    paper, ink, *own = (np.array(to_rgb(colour)) for colour in (look.paper, look.ink, *look.own))
+    ramps = [np.linspace(paper, ink, 24)]
+    for arms in own:
+        veil = paper + OPACITY["veil"] * (arms - paper)
+        ramps += [np.linspace(paper, arms, 13), np.linspace(ink, arms, 7)]
+        ramps += [np.linspace(ink, veil, 5), np.linspace(arms, veil, 3)]
+    shades = np.rint(255 * np.concatenate(ramps)).astype(np.uint8)
+    kept: NDArray[np.uint8] = np.unique(shades, axis=0)
+    return kept
 
 
 def ffmpeg() -> str:

@@ -29,6 +29,7 @@ LECTURE = (
     *("leaky_relu:negative_slope=0.3", "elu", "silu", "gelu"),
 )
 FORMATS = ("gif", "svg", "mp4", "png")
+_MOST_PIXELS = 1e9
 TEMPO = 108.0  # beats a minute
 FPS = 25
 TEMPI, RATES, SIZES = (30, 240), (1, 50), (120, 4096)
@@ -96,6 +97,8 @@ class Dance:
                 or where the file cannot be written.
         """
         path, kind = Path(path), check_path(path)
+        if kind == "gif":
+            self._check_pixels()
         try:
             write_atomically(path, lambda beside: self._write(beside, kind, progress))
         except OSError as error:
@@ -110,9 +113,18 @@ class Dance:
         else:
             drawn = raster.frames(self.stage, self._look, self.width, self.frames, progress)
             if kind == "gif":
-                raster.write_gif(path, drawn, self.frames, self.seconds)
+                raster.write_gif(path, drawn, self.frames, self.seconds, self._look)
             else:
                 raster.write_mp4(path, drawn, self.frames / self.seconds)
+
+    def _check_pixels(self) -> None:
+        """A GIF is put together in memory."""
+        height = self.stage.height * self.width / self.stage.width
+        if self.frames * self.width * height > _MOST_PIXELS:
+            raise InputError(
+                f"{self.frames} pictures of {self.width} by {height:.0f} pixels are too many for "
+                "a .gif; choose a smaller size, fewer fps, or .svg or .mp4"
+            )
 
     @property
     def _look(self) -> Look:
@@ -122,7 +134,7 @@ class Dance:
         return self.to_svg()
 
     def _repr_html_(self) -> str:
-        return f'<div style="max-width:{self.width}px;overflow-x:auto">{self.to_svg()}</div>'
+        return f"<div>{self.to_svg()}</div>"
 
 
 def dance(

@@ -6,6 +6,7 @@ says the same. Who asked the system for less motion sees everybody standing stil
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import html
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Motion = NDArray[np.float64]  # (moments, points, 2)
 
 _SAMPLES = 20 * BEATS  # moments of a loop
-_NEAR = 0.4  # how far, in units, a part may be from where it should be
+_NEAR = 0.3  # how far, in units, a part may be from where it should be
 _FINE = 20  # steps of a letter's outline per unit
 _CODES = {1: "m", 2: "l", 3: "q", 4: "c"}  # matplotlib's
 
@@ -76,6 +77,7 @@ def _told(place: Place) -> str:
 def _style(theme: str, own: str) -> str:
     first = DARK if theme == "dark" else LIGHT
     rules = [
+        f"#{own}{{max-width:100%;height:auto}}",
         *(f"#{own} {rule}" for rule in _rules(first)),
         f"#{own} .line{{fill:none;stroke:currentColor;stroke-linecap:round;"
         f"stroke-linejoin:round}}#{own} .full{{fill:currentColor}}#{own} .still{{display:none}}",
@@ -101,14 +103,13 @@ def _rules(look: Look) -> Iterator[str]:
 def _place(place: Place, i: int, seconds: float) -> str:
     moments = np.linspace(0, BEATS, _SAMPLES + 1)
     danced = [figure(*place.dancer.at(beat)) for beat in moments]
-    # lists of equal parts, moment by moment, as a motion of each part
     top = place.formula_y - place.y
-    moving = [_moving(parts, i, seconds) for parts in zip(*danced, strict=True)]
+    moving = _body(list(zip(*danced, strict=True)), i, seconds)
     still = [_element(part, i) for part in figure(place.dancer.poses[0])]
     return "\n".join(
         [
             f'<g transform="translate({place.x:g} {place.y:g})">',
-            f'<g class="moving">{"".join(moving)}{_fading(place, seconds)}</g>',
+            f'<g class="moving">{moving}{_fading(place, seconds)}</g>',
             f'<g class="still">{"".join(still)}{_words(place.formulas[0], top)}</g>',
             _words(place.name, place.name_y - place.y),
             "</g>",
@@ -116,9 +117,24 @@ def _place(place: Place, i: int, seconds: float) -> str:
     )
 
 
-def _moving(parts: Sequence[Part], i: int, seconds: float) -> str:
-    """One part through the loop."""
-    motion = np.array([part.points for part in parts])
+def _body(danced: Sequence[Sequence[Part]], i: int, seconds: float) -> str:
+    """Every part through the loop; head and arms, which hang on the shoulders, seen from there.
+
+    So they move by themselves only where they swing, and the picture is half as large.
+    """
+    torso = [parts[0].name for parts in danced].index("torso")
+    shoulders = np.array([[part.points[-1]] for part in danced[torso]])
+    legs = "".join(_moving(parts, 0 * shoulders, i, seconds) for parts in danced[: torso + 1])
+    above = "".join(_moving(parts, shoulders, i, seconds) for parts in danced[torso + 1 :])
+    keys = _thinned(shoulders)
+    places = [" ".join(_number(v, 2) for v in point) for point in shoulders[keys, 0]]
+    carried = _animate("transform", keys, places, seconds)
+    return f'{legs}<g transform="translate({places[0]})">{carried}{above}</g>'
+
+
+def _moving(parts: Sequence[Part], origin: Motion, i: int, seconds: float) -> str:
+    """One part through the loop, seen from a point that moves too."""
+    motion = np.array([part.points for part in parts]) - origin
     keys = _thinned(motion)
     if len(parts[0].points) == 1:
         inside = "".join(
@@ -127,7 +143,8 @@ def _moving(parts: Sequence[Part], i: int, seconds: float) -> str:
         )
     else:
         inside = _animate("d", keys, [_line(points) for points in motion[keys]], seconds)
-    return _element(parts[0], i, inside)
+    first = tuple((float(x), float(y)) for x, y in motion[0])
+    return _element(dataclasses.replace(parts[0], points=first), i, inside)
 
 
 def _animate(attribute: str, keys: Sequence[int], values: Sequence[str], seconds: float) -> str:
@@ -135,8 +152,9 @@ def _animate(attribute: str, keys: Sequence[int], values: Sequence[str], seconds
     if len(set(values)) == 1:
         return ""
     times = ";".join(_number(key / _SAMPLES, 4) for key in keys)
+    kind = '<animateTransform type="translate"' if attribute == "transform" else "<animate"
     return (
-        f'<animate attributeName="{attribute}" dur="{seconds:.6g}s" repeatCount="indefinite" '
+        f'{kind} attributeName="{attribute}" dur="{seconds:.6g}s" repeatCount="indefinite" '
         f'keyTimes="{times}" values="{";".join(values)}"/>'
     )
 
