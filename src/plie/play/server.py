@@ -62,7 +62,7 @@ def app(names: Sequence[str], pool: Pool | None = None) -> Starlette:
     async def live(socket: WebSocket) -> None:
         await _live(socket, workers)
 
-    return Starlette(
+    made = Starlette(
         routes=[
             Route("/", _index),
             Route("/zoo.json", _zoo),
@@ -72,6 +72,8 @@ def app(names: Sequence[str], pool: Pool | None = None) -> Starlette:
         middleware=[Middleware(Guard, names=names)],
         lifespan=lifespan,
     )
+    made.state.pool = workers
+    return made
 
 
 class Guard:

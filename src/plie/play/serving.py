@@ -76,6 +76,8 @@ def prepare(
         if error.name not in ("starlette", "uvicorn", "websockets"):
             raise
         raise InputError("the playground needs pip install 'plie[play]'") from None
+    if processes is not None and processes < 1:
+        raise InputError(f"processes are a whole number from 1, not {processes}")
     listening = _listen(host, port)
     number = listening.getsockname()[1]
     shown = LOOPBACK if host in ("0.0.0.0", "::") else host
