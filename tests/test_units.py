@@ -7,6 +7,8 @@ from torch import nn
 import plie
 from plie.units import count, run, watching
 
+SILU, OWN = plie.get("silu"), plie.define("max(x, 0.5)", name="own")
+
 
 class Calls(nn.Module):
     def __init__(self):
@@ -37,6 +39,48 @@ def test_planted_units_are_found_exactly():
     }
     assert [u.samples for u in found.values()] == [17, 17]
     assert found["relu"].active.tolist() == [17, 0, 17]
+
+
+class Records(nn.Module):
+    """Activations of Plié called as functions: of a module's, of the zoo and of the user's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.kept = nn.Linear(2, 3), plie.get("relu")
+
+    def forward(self, x):
+        return OWN(SILU(self.kept(self.one(x))))
+
+
+def test_activations_called_as_functions_are_seen():
+    model = Records()
+    planted(model.one, [1])
+    found = count(model, torch.rand(10, 2))
+    assert list(found) == ["relu", "silu", "own"]
+    assert found["relu"].dead.tolist() == [False, True, False]
+    assert not found["silu"].dead.any()
+    assert found["silu"].high[1] == 0
+    assert found["own"].low[1] == found["own"].high[1] == 0.5
+
+
+def test_one_sample_without_a_dimension_of_samples():
+    units = count(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.rand(2))["1"]
+    assert (units.samples, len(units.dead)) == (1, 3)
+
+
+def test_what_is_wrapped_is_looked_into():
+    model = Calls()
+    planted(model.one, [1])
+    x, compiled = torch.rand(10, 2), torch.compile(model, backend="eager")
+    for wrapped in (compiled, nn.DataParallel(model), nn.DataParallel(compiled)):
+        assert count(wrapped, x)["relu"].dead.tolist() == [False, True, False]
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        script = torch.jit.trace(model, x)
+    for scripted in (script, nn.Sequential(script)):
+        with pytest.raises(plie.InputError, match="compiled by TorchScript"):
+            count(scripted, x)
+    with pytest.raises(plie.InputError, match="not str"):
+        count("resnet18", x)
 
 
 @pytest.mark.parametrize("spec", ["relu", "hardtanh", "leaky_relu", "swish_beta", "step"])
@@ -84,6 +128,7 @@ def test_nothing_is_touched():
     state, modes = torch.get_rng_state(), [m.training for m in model.modules()]
     weights = {k: v.clone() for k, v in model.state_dict().items()}
     count(model, [x, {"input": x}])
+    count(model, {"input": x})
     assert torch.equal(torch.get_rng_state(), state)
     assert [m.training for m in model.modules()] == modes
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
@@ -98,5 +143,7 @@ def test_what_is_no_batch_is_refused():
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     with pytest.raises(plie.InputError, match="batches are empty"):
         count(model, [])
+    with pytest.raises(plie.InputError, match="an iterable of batches, not int"):
+        count(model, 3)
     with pytest.raises(plie.InputError, match="a batch is a tensor"):
         run(model, "x")

@@ -225,6 +225,11 @@ class Activation(Record):
         spec = self.as_formula().spec if self.is_scalar else ""
         object.__setattr__(self, "_spec", spec)
 
+    @property
+    def __name__(self) -> str:
+        """As functions have one, for whoever is told of calls."""
+        return self.name
+
     # --- parameters ---
 
     @property
@@ -315,7 +320,10 @@ class Activation(Record):
                 raise InputError(f"{self.name} works on whole vectors and takes no out=")
             return self.vector(x, **self.values)
         if out is None:
-            result: Tensor = (_computing or _operations()).call(x, self._spec, "")
+            computing = _computing or _operations()
+            if computing.is_watched():
+                return computing.told(self, x)  # type: ignore[no-any-return]
+            result: Tensor = computing.call(x, self._spec, "")
             return result
         written: Tensor = _operations().write(x, out, self._spec, "")
         return written

@@ -54,6 +54,7 @@ def _row(name: str) -> Activation | None:
         return None
 
 
+NAMES = frozenset(zoo.rows())
 TITLES = _torch_titles()
 FUNCTIONS = _torch_functions()
 CLAMPS = frozenset(
@@ -79,7 +80,7 @@ def name_of_call(
     """The name of the row that a call of torch's function computes; None where it is none.
 
     Args:
-        function: as torch's function modes give it.
+        function: as torch's function modes give it, or an `Activation`.
         args: with the input first.
         kwargs: of the call.
 
@@ -88,6 +89,8 @@ def name_of_call(
     >>> name_of_call(torch.Tensor.clamp, (None,), {"min": 0, "max": 6})
     'relu6'
     """
+    if isinstance(function, Activation):
+        return function.name if function.name in NAMES else None
     if function in CLAMPS:
         low = args[1] if len(args) > 1 else kwargs.get("min")
         high = args[2] if len(args) > 2 else kwargs.get("max")
@@ -108,6 +111,8 @@ def of_call(
     >>> of_call(functional.leaky_relu, (None, 0.2), {}).label
     'leaky_relu (negative_slope=0.2)'
     """
+    if isinstance(function, Activation):
+        return function
     name = name_of_call(function, args, kwargs)
     if name is None or function in CLAMPS:
         return None if name is None else zoo.get(name)

@@ -67,12 +67,26 @@ def watching(model: nn.Module, see: See) -> Iterator[None]:
     """
     watch = _Watch(model, see)
     with ExitStack() as stack:
-        for name, module in model.named_modules():
+        for name, module in open_modules(model):
             before, after = watch.hooks(name, module)
             stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(after, always_call=True).remove)
         stack.enter_context(watch)
         yield
+
+
+def open_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The model's modules by name.
+
+    Raises:
+        InputError: one is of TorchScript, so that nobody can say what it computes.
+    """
+    found = list(model.named_modules())
+    for name, module in found:
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f" at {name}" if name else ""
+            raise InputError(f"what is compiled by TorchScript{where} cannot be looked into")
+    return found
 
 
 class _Watch(TorchFunctionMode):
@@ -141,7 +155,7 @@ class _Watch(TorchFunctionMode):
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function that writes nothing over its input, for one that does."""
     name = function.__name__
-    if not name.endswith("_"):
+    if not name.endswith("_") or name.endswith("__"):
         return function
     return getattr(torch, name[:-1], None) or getattr(nn.functional, name[:-1])  # type: ignore[no-any-return]
 
@@ -212,11 +226,11 @@ class Units:
         """Count one batch."""
         y, slope = value_and_slope(x, compute)
         offset = y - slope * x.detach()
-        by_unit = [t.movedim(axis, 0).flatten(1) for t in (y, slope, offset)]
-        if by_unit[0].shape[0] != len(self.active):
+        units = x.shape[axis]
+        by_unit = [t.movedim(axis, 0).reshape(units, -1) for t in (y, slope, offset)]
+        if units != len(self.active):
             raise InputError(
-                f"'{self.place}' has {by_unit[0].shape[0]} units in one batch and "
-                f"{len(self.active)} in another"
+                f"'{self.place}' has {units} units in one batch and {len(self.active)} in another"
             )
         self.samples += by_unit[0].shape[1]
         self.active += (by_unit[1] != 0).sum(1)
@@ -236,11 +250,6 @@ def value_and_slope(x: Tensor, compute: Callable[[Tensor], Tensor]) -> tuple[Ten
     >>> value_and_slope(torch.tensor([-1.0, 2.0]), torch.relu)
     (tensor([0., 2.]), tensor([0., 1.]))
     """
-    """An activation and its derivative as the model computes them; ``x`` is left as it is.
-
-    >>> value_and_slope(torch.tensor([-1.0, 2.0]), torch.relu)
-    (tensor([0., 2.]), tensor([0., 1.]))
-    """
     with torch.enable_grad():
         # An input of its own: what the activation writes over is not the model's.
         leaf = x.detach().clone().requires_grad_()
@@ -253,7 +262,8 @@ def count(model: nn.Module, batches: Any) -> dict[str, Units]:
     """Counts of every elementwise activation's units over the batches.
 
     Args:
-        model: run in evaluation mode; its mode, hooks and random state are left as they were.
+        model: run in evaluation mode; its mode, hooks and random state are left as they were. Of
+            one that is compiled, what it was made of.
         batches: a tensor, or an iterable of batches as `run` takes them.
 
     Returns:
@@ -268,6 +278,7 @@ def count(model: nn.Module, batches: Any) -> dict[str, Units]:
     >>> count(model, torch.tensor([[0.0], [2.0]]))["1"].dead
     tensor([False,  True])
     """
+    model = original(model)
     found: dict[str, Units] = {}
 
     def see(seen: Sighting) -> None:
@@ -290,9 +301,43 @@ def count(model: nn.Module, batches: Any) -> dict[str, Units]:
     return found
 
 
+def original(model: nn.Module) -> nn.Module:
+    """The model itself, where it is wrapped by ``torch.compile`` or ``nn.DataParallel``.
+
+    Raises:
+        InputError: no module, or one that other processes have a part in.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> original(nn.DataParallel(layer)) is layer
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model is an nn.Module, not {type(model).__name__}")
+    kind = type(model).__name__
+    if kind in ("DistributedDataParallel", "FullyShardedDataParallel"):
+        raise InputError(f"give what is inside of the {kind}, its .module, and wrap that anew")
+    wrapped = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}.get(kind)
+    return original(getattr(model, wrapped)) if wrapped else model
+
+
 def each(batches: Any) -> Iterable[Any]:
-    """The batches; a tensor alone is one."""
-    return [batches] if isinstance(batches, Tensor) else batches
+    """The batches; a tensor alone is one, and so is a mapping.
+
+    Raises:
+        InputError: neither of these, nor several of anything.
+    """
+    if isinstance(batches, (Tensor, Mapping)):
+        return [batches]
+    if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
+        raise InputError(
+            f"batches are a tensor or an iterable of batches, not {type(batches).__name__}"
+        )
+    return batches  # type: ignore[no-any-return]
+
+
+def again(batches: Any) -> Any:
+    """Batches that can be gone through more than once."""
+    return list(each(batches))
 
 
 def first(batches: Any) -> Any:

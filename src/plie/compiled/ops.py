@@ -170,6 +170,16 @@ def call(x: Tensor, spec: str, variables: str) -> Tensor:
     return apply(x, (), spec, variables)
 
 
+# How many function modes, such as those that count units, want to know what is called.
+is_watched = torch._C._len_torch_function_stack
+
+
+def told(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The function of x, of which function modes are told as of one of torch's own."""
+    y: Tensor = torch.overrides.handle_torch_function(function, (x,), x)
+    return y
+
+
 def require_float(x: Tensor) -> None:
     """Raises `DTypeError` unless ``x`` is a floating tensor, `InputError` if it is sparse."""
     if not isinstance(x, Tensor):

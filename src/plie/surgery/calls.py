@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.overrides import TorchFunctionMode
 
-from plie.recognise import IN_PLACE, METHODS, name_of_call
+from plie.recognise import IN_PLACE, METHODS, NAMES, name_of_call
 from plie.units import Sighting, run, watching
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ def observed(model: nn.Module, inputs: Any) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
 
     def see(seen: Sighting) -> None:
-        if seen.call:
+        if seen.call and seen.activation.name in NAMES:
             found.setdefault(seen.owner, set()).add(seen.activation.name)
 
     with watching(model, see):

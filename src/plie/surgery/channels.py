@@ -1,8 +1,8 @@
 """Units that stand and fall together: everything that one set of channels goes through.
 
-A layer makes units; activations, normalisations and pooling treat each by itself; a sum adds units
-of the same number, so that whatever makes its other terms belongs to the same set; layers take
-them. A unit can go only from all of these at once.
+A layer makes units; activations, normalisations and pooling treat each by itself; a sum or a
+product takes units of the same number from several, so that whatever makes its other terms belongs
+to the same set; layers take them. A unit can go only from all of these at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PASSING = (
     "contiguous",
 )
 AVERAGES = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
-SUMS = ("add", "iadd", "add_")
+SUMS, PRODUCTS = ("add", "iadd", "add_"), ("mul", "imul", "mul_")
 
 
 @dataclass(eq=False)
@@ -62,7 +62,8 @@ class Channels:
 
     Attributes:
         makers: layers that make them.
-        steps: that treat each by itself, sums among them, in the order of computation.
+        steps: that treat each by itself, sums and products among them, in the order of
+            computation.
         consumers: layers that take them.
     """
 
@@ -127,7 +128,13 @@ def _passing(step: Step, why: str) -> Step:
         or (step.activation is not None and step.activation.is_scalar)
         or isinstance(step.module, PARTS)
         or target in PASSING
-        or (is_sum(step) or _averages(step) or _pools_bare(step) or _flattens(step))
+        or (
+            is_sum(step)
+            or is_product(step)
+            or _averages(step)
+            or _pools_bare(step)
+            or _flattens(step)
+        )
     ):
         return step
     raise Refused(why)
@@ -135,10 +142,19 @@ def _passing(step: Step, why: str) -> Step:
 
 def is_sum(step: Step) -> bool:
     """Whether it adds two tensors and does nothing else."""
+    return _joins(step, SUMS)
+
+
+def is_product(step: Step) -> bool:
+    """Whether it multiplies two tensors and does nothing else."""
+    return _joins(step, PRODUCTS)
+
+
+def _joins(step: Step, names: tuple[str, ...]) -> bool:
     name = getattr(step.node.target, "__name__", step.node.target)
     terms = step.node.args
     both = len(terms) == 2 and all(isinstance(term, fx.Node) for term in terms)
-    return name in SUMS and both and not step.node.kwargs
+    return name in names and both and not step.node.kwargs
 
 
 @dataclass(eq=False)
@@ -157,7 +173,7 @@ class _Counted:
         """
         kinds = {m.layer.weight.ndim if isinstance(m.module, _ConvNd) else 2 for m in self.makers}
         if len(kinds) > 1 or len({len(weights(m.module)) for m in self.makers}) > 1:
-            raise Refused("layers whose results are added make units of different kinds")
+            raise Refused("layers whose results are joined make units of different kinds")
         positions = kinds.pop() - 2
         self.repeats |= dict.fromkeys(self.makers, 1)
         for step in self.found.steps:

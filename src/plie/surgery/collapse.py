@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from plie.models import composed, is_identity
 from plie.modules import Layer
 from plie.surgery.graph import Graph, Refused, Step, require_own, trace
-from plie.surgery.layers import affine, is_linear, is_matrix, pads, reshape
+from plie.surgery.layers import affine, is_linear, is_matrix, pads, require_weights, reshape
 from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
-from plie.units import count, first
+from plie.units import again, count, first, original
 
 if TYPE_CHECKING:
     from plie.units import Units
@@ -112,12 +112,13 @@ def collapse(
       (2): Linear(in_features=2, out_features=3, bias=True)
     )
     """
-    batches = list(batches) if not (batches is None or isinstance(batches, Tensor)) else batches
+    model, batches = original(model), None if batches is None else again(batches)
+    require_weights(model)
     before = sum(p.numel() for p in model.parameters())
     units = {} if batches is None else count(model, batches)
     shown = batches if inputs is None else [inputs]
     safe = nullcontext() if shown is None else same_outputs(model, first(shown))
-    work = _Work(model, trace(model, shown), grow)
+    work = _Work(model, trace(model, shown, "inputs="), grow)
     with safe, torch.no_grad():
         for place, counted in units.items():
             work.straighten(place, counted)

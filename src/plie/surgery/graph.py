@@ -115,12 +115,13 @@ class Graph:
         return [self.steps[node] for node in step.node.all_input_nodes]
 
 
-def trace(model: nn.Module, batches: Any = None) -> Graph:
+def trace(model: nn.Module, batches: Any = None, give: str = "batches=") -> Graph:
     """The model's graph: of a run on batches where there are any, or else of its source.
 
     Args:
         model: not changed.
         batches: a tensor, or batches as `plie.units.run` takes them.
+        give: the argument by which whoever asks can give some.
 
     Raises:
         InputError: no batches and a forward that torch.fx cannot follow, or batches on which the
@@ -133,7 +134,7 @@ def trace(model: nn.Module, batches: Any = None) -> Graph:
     >>> [str(step) for step in trace(model, torch.zeros(1, 2)).steps.values()][:2]
     ["the model's input", 'Linear at 0']
     """
-    nodes = _of_source(model) if batches is None else recorded(model, batches, _is_whole)
+    nodes = _of_source(model, give) if batches is None else recorded(model, batches, _is_whole)
     graph, times = Graph({}), dict[str, int]()
     for node in nodes.nodes:
         step = _step(model, node)
@@ -146,7 +147,7 @@ def trace(model: nn.Module, batches: Any = None) -> Graph:
     return graph
 
 
-def _of_source(model: nn.Module) -> fx.Graph:
+def _of_source(model: nn.Module, give: str) -> fx.Graph:
     """By torch.fx, with the arguments' defaults."""
     parameters = inspect.signature(model.forward).parameters.values()
     fixed = {p.name: p.default for p in parameters if p.default is not p.empty}
@@ -156,7 +157,7 @@ def _of_source(model: nn.Module) -> fx.Graph:
     except Exception as error:  # whatever the model's own code makes of a proxy
         raise InputError(
             f"torch.fx cannot follow the forward of {type(model).__name__} "
-            f"({str(error).splitlines()[0]}); give a batch, and a run shows what it computes"
+            f"({str(error).partition(chr(10))[0]}); give {give}, and a run shows what it computes"
         ) from error
 
 

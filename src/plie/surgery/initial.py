@@ -13,9 +13,9 @@ from plie.errors import InputError, unknown
 from plie.models import gain_of
 from plie.seeds import check_seed, generator_of
 from plie.surgery.graph import NORMS, Graph, Step, trace
-from plie.surgery.layers import is_linear, weights
+from plie.surgery.layers import is_linear, require_weights, weights
 from plie.surgery.report import Report, counted
-from plie.units import first, run
+from plie.units import first, original, run
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -141,6 +141,8 @@ def init_(
         raise unknown("kind of initialisation", str(kind), [*DEVIATIONS, "lsuv"])
     if kind == "lsuv" and batches is None:
         raise InputError("'lsuv' scales by what comes out of each layer; give batches=")
+    model = original(model)
+    require_weights(model)
     draw = generator_of(check_seed(seed)) if generator is None else generator
     batch = None if batches is None else first(batches)
     graph = trace(model, None if batch is None else [batch])

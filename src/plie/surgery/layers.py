@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.parameter import is_lazy
 
 from plie import models
+from plie.errors import InputError
 
 
 def is_linear(module: Any) -> bool:
@@ -31,6 +33,12 @@ def _is_turned(module: Any) -> bool:
     """GPT-2's linear layer, which keeps its matrix with inputs first."""
     kind = type(module)
     return kind.__name__ == "Conv1D" and kind.__module__ == "transformers.pytorch_utils"
+
+
+def require_weights(model: nn.Module) -> None:
+    """Raises `InputError` where a lazy layer has no weights yet."""
+    if any(is_lazy(each) for each in model.parameters()):
+        raise InputError("a lazy layer has no weights yet; run the model on a batch first")
 
 
 def rows(layer: Any, values: Tensor) -> Tensor:

@@ -9,12 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from plie.surgery.channels import Channels, channels, is_sum, normalised, padded_average
+from plie.surgery.channels import (
+    Channels,
+    channels,
+    is_product,
+    is_sum,
+    normalised,
+    padded_average,
+)
 from plie.surgery.graph import Graph, Refused, Step, at_place, require_own, trace
-from plie.surgery.layers import affine, pads, parameter, reshape, weights
+from plie.surgery.layers import affine, pads, parameter, require_weights, reshape, weights
 from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
-from plie.units import count, each
+from plie.units import again, count, first, original
 
 if TYPE_CHECKING:
     from plie.units import Units
@@ -68,8 +75,9 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     as they were. Linear layers and convolutions without groups, through batch normalisation,
     dropout, pooling and flattening. Where units are added, as in a residual network, those of one
     number go from all terms of the sum at once, and only if they are constant wherever a layer
-    takes them. A constant that is not zero stays where a convolution pads with zeros behind it,
-    since at the border it is not constant. An optimiser has to be made anew.
+    takes them; of a product likewise, which is constant where one factor is zero. A constant that
+    is not zero stays where a convolution pads with zeros behind it, since at the border it is not
+    constant. An optimiser has to be made anew.
 
     Args:
         model: its class and its forward stay; layers shrink.
@@ -94,12 +102,13 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     │ 1     │             2 │
     └───────┴───────────────┘
     """
-    batches = batches if isinstance(batches, Tensor) else list(batches)
+    model, batches = original(model), again(batches)
+    require_weights(model)
     counted = count(model, batches)
     found = {place: units for place, units in counted.items() if bool(units.constant.any())}
     before = sum(p.numel() for p in model.parameters())
     plans, kept = _plans(trace(model, batches), model, counted) if found else ([], {})
-    with same_outputs(model, next(iter(each(batches)))), torch.no_grad():
+    with same_outputs(model, first(batches)), torch.no_grad():
         for plan in plans:
             plan.carry_out()
     restate(model)
@@ -216,6 +225,9 @@ def _constants(graph: Graph, found: Channels, counted: dict[str, Units]) -> dict
             values[step] = _seen(step, counted, found.units)
         elif is_sum(step):
             values[step] = inputs[0] + inputs[-1]
+        elif is_product(step):
+            nothing = (inputs[0] == 0) | (inputs[-1] == 0)
+            values[step] = torch.where(nothing, torch.zeros_like(unknown), inputs[0] * inputs[-1])
         elif isinstance(step.module, _BatchNorm):
             values[step] = normalised(step.module, inputs[0])
         elif padded_average(step):

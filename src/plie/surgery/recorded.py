@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from plie.errors import InputError
-from plie.units import each, run
+from plie.units import each, open_modules, run
 
 UNSEEN = "tensor of unseen origin"
 
@@ -65,7 +65,7 @@ def _shape(graph: fx.Graph) -> list[tuple[str, str, list[int]]]:
 def _recorded(model: nn.Module, batch: Any, is_whole: Callable[[nn.Module], bool]) -> fx.Graph:
     recorder = _Recorder(model)
     with ExitStack() as stack:
-        for name, module in model.named_modules():
+        for name, module in open_modules(model):
             before, after = recorder.hooks(name, bool(name) and is_whole(module))
             stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(after, always_call=True).remove)

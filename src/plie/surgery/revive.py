@@ -15,9 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from plie.seeds import check_seed, generator_of
 from plie.surgery.channels import Consumer, channels, is_sum
 from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace
-from plie.surgery.layers import rows, weights
+from plie.surgery.layers import require_weights, rows, weights
 from plie.surgery.report import CouldNotWarning, Report, counted
-from plie.units import count
+from plie.units import again, count, original
 
 TRIES = 10  # a draw may be dead as well
 
@@ -122,7 +122,8 @@ def revive(
     └───────┴──────────────────┴────────────┴────────────┘
     """
     draw = generator_of(check_seed(seed))
-    batches = list(batches) if not isinstance(batches, Tensor) else batches
+    model, batches = original(model), again(batches)
+    require_weights(model)
     found = {place: units.dead for place, units in count(model, batches).items()}
     dead = {place: mask for place, mask in found.items() if bool(mask.any())}
     made, kept = _made(model, trace(model, batches), dead) if dead else ({}, {})

@@ -29,6 +29,7 @@ from plie.surgery.configuration import settings_of, tell
 from plie.surgery.graph import NORMS, Refused, Step, producer, trace
 from plie.surgery.report import CouldNotWarning, Replaced, Swapped
 from plie.surgery.safety import restate
+from plie.units import original
 from plie.zoo import get, rows
 
 How = Literal["module", "attribute", "call"]
@@ -116,7 +117,9 @@ def swap(
     >>> [name for name, _ in model.named_parameters()][2]
     '1.beta'
     """
-    rules = _rules(what, to)
+    model, rules = original(model), _rules(what, to)
+    if activation_of(model) is not None:
+        raise InputError("the model is an activation itself; it has none inside to replace")
     there = places(model, inputs)
     taken = [(p, next((rule for rule in rules if rule.takes(p)), None)) for p in there]
     chosen = [(p, rule) for p, rule in taken if rule is not None and not _has_own_dimension(p)]
@@ -155,6 +158,10 @@ def _rules(what: Any, to: Any) -> list[_Rule]:
         return [_Rule(_test(key), value) for key, value in what.items()]
     if to is None:
         raise InputError("say what to replace it by, such as swap(model, 'relu', 'silu')")
+    if not isinstance(to, (str, Activation, list, tuple)):
+        raise InputError(
+            f"what replaces it is a name, an activation or a list of these, not {type(to).__name__}"
+        )
     whats = what if isinstance(what, (list, tuple)) else [what]
     one = to if isinstance(to, (str, Activation)) else None
     return [_Rule(_test(each), one) for each in whats]
@@ -386,7 +393,7 @@ def rescaled(
     Raises:
         InputError: torch.fx cannot follow the model, and there are no inputs.
     """
-    graph = trace(model, None if inputs is None else [inputs])
+    graph = trace(model, None if inputs is None else [inputs], "inputs=")
     factors: dict[str, float] = {}
     left: list[str] = []
     for place, new in pairs:
