@@ -154,5 +154,5 @@ def test_dependencies_are_those_that_are_imported():
     # Extras, each for one thing: GPUs, clusters, several GPUs, others' attacks, benchmarks' rivals,
     # libraries that the zoo is registered in.
     extras = {"triton", "ray", "accelerate", "torchattacks", "jax", "foolbox", "art"}
-    extras |= {"transformers", "timm"}
+    extras |= {"transformers", "timm", "keras"}
     assert used - extras == required

@@ -1,11 +1,11 @@
-"""Plié where people already choose activations, transformers and timm, and where they train.
+"""Plié where people choose activations, in transformers, timm and Keras, and where they train.
 
 ``register`` adds the zoo; names that the library has keep its meaning. ``WatchCallback`` of
 lightning and transformers is `plie.watch` for their trainers.
 
 >>> import plie
 >>> dir(plie.integrations)
-['lightning', 'timm', 'transformers']
+['keras', 'lightning', 'timm', 'transformers']
 """
 
 import lazy_loader
