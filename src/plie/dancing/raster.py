@@ -159,16 +159,17 @@ def write_gif(path: Path, drawn: Iterator[Frame], count: int, seconds: float, lo
         Image.fromarray(each).quantize(palette=palette, dither=Image.Dither.NONE) for each in drawn
     )
     ticks = np.rint(np.arange(count + 1) * 1000 * seconds / count / _TICK).astype(int)
-    next(pictures).save(
-        path,
-        format="gif",
-        save_all=True,
-        append_images=pictures,
-        duration=[int(each) * _TICK for each in np.diff(ticks)],
-        loop=0,
-        disposal=1,
-        optimize=False,
-    )
+    with path.open("wb") as file:  # closed whatever interrupts the drawing
+        next(pictures).save(
+            file,
+            format="gif",
+            save_all=True,
+            append_images=pictures,
+            duration=[int(each) * _TICK for each in np.diff(ticks)],
+            loop=0,
+            disposal=1,
+            optimize=False,
+        )
 
 
 def _palette(look: Look) -> NDArray[np.uint8]:
