@@ -54,6 +54,11 @@ export class App {
     for (const listener of this.#listeners.get(name) ?? []) listener(...given);
   }
 
+  /** What an activation is called: a name of the zoo by its title, anything else as it is. */
+  label(network, layer) {
+    return this.titles.get(this.told.settings.networks[network][layer]) ?? this.told.labels[network][layer];
+  }
+
   send(message) {
     return this.live.send(message);
   }

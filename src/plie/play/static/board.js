@@ -1,6 +1,6 @@
 // One network's decision boundary with the points, the ball and the adversary's path.
 
-import { Pixels, cleared, rem, watch } from "./canvas.js";
+import { Pixels, cleared, rem, thick, watch } from "./canvas.js";
 import { traceContour } from "./contour.js";
 import { trace } from "./marks.js";
 import { css, diverging, palette, shades } from "./palette.js";
@@ -29,7 +29,8 @@ export class Board {
   frame(width, height) {
     const unit = rem();
     const left = 1.9 * unit;
-    const bottom = 1.35 * unit;
+    // a small board has no room for the features' names
+    const bottom = (width > 17 * unit ? 2.2 : 1.35) * unit;
     return { left, top: 2, width: width - left - 2, height: height - bottom - 2 };
   }
 
@@ -66,9 +67,9 @@ export class Board {
     this.#pixels.paintPairs(shades(k), network.grid);
     this.#pixels.drawTo(context, f.left, f.top, f.width, f.height);
     if (k !== 2 || network.diverged) return;
-    traceContour(context, network.grid, side, (i) => f.left + (f.width * i) / (side - 1), (i) => f.top + (f.height * i) / (side - 1));
+    traceContour(context, network.grid, side, (i) => f.left + (f.width * i) / side, (i) => f.top + (f.height * i) / side);
     context.strokeStyle = css(palette().ink);
-    context.lineWidth = 1.8;
+    context.lineWidth = thick(1.8);
     context.lineJoin = context.lineCap = "round";
     context.stroke();
   }
@@ -82,7 +83,7 @@ export class Board {
     context.scale(ratio, ratio);
     const { x, y, test } = this.told.points;
     const { classes, page } = palette();
-    const radius = Math.max(1.7, Math.min(5, (Math.min(f.width, f.height) / 100) * (x.length > 800 ? 0.75 : 1)));
+    const radius = Math.max(1.7, Math.min(thick(4.5), (Math.min(f.width, f.height) / 100) * (x.length > 800 ? 0.75 : 1)));
     const at = this.#mapper({ ...f, left: 0, top: 0 });
     x.forEach((point, i) => {
       trace(context, y[i], ...at(point), test[i] ? radius * 0.95 : radius);
@@ -91,12 +92,12 @@ export class Board {
         context.fillStyle = css(page, 0.65);
         context.fill();
         context.strokeStyle = css(classes[y[i] % classes.length]);
-        context.lineWidth = 1.2;
+        context.lineWidth = thick(1.2);
       } else {
         context.fillStyle = css(classes[y[i] % classes.length]);
         context.fill();
         context.strokeStyle = css(page);
-        context.lineWidth = 0.6;
+        context.lineWidth = thick(0.6);
       }
       context.stroke();
     });
@@ -126,6 +127,12 @@ export class Board {
     for (const { value, text } of ticks(l, r, f.width / (3.2 * unit))) {
       context.fillText(text, f.left + (f.width * (value - l)) / (r - l), f.top + f.height + 0.3 * unit);
     }
+    if (f.height + 2 * unit < this.canvas.clientHeight) {
+      const [across, up] = this.told.settings.data.names ?? ["x1", "x2"];
+      context.fillText(across, f.left + f.width / 2, f.top + f.height + 1.25 * unit);
+      context.textAlign = "left";
+      context.fillText(up, f.left + 0.4 * unit, f.top + 0.3 * unit);
+    }
     context.textAlign = "right";
     context.textBaseline = "middle";
     for (const { value, text } of ticks(b, t, f.height / (3.2 * unit))) {
@@ -151,16 +158,17 @@ export class Board {
     else context.rect(cx - rx, cy - ry, 2 * rx, 2 * ry);
     outlined(context, css(page, 0.8), css(ink), [5, 4]);
     context.beginPath();
-    context.moveTo(cx - 7, cy);
-    context.lineTo(cx + 7, cy);
-    context.moveTo(cx, cy - 7);
-    context.lineTo(cx, cy + 7);
+    const arm = thick(7);
+    context.moveTo(cx - arm, cy);
+    context.lineTo(cx + arm, cy);
+    context.moveTo(cx, cy - arm);
+    context.lineTo(cx, cy + arm);
     outlined(context, css(page, 0.8), css(ink), []);
     if (probe?.path?.length > 1) {
       context.beginPath();
       probe.path.forEach((point) => context.lineTo(...at(point)));
       outlined(context, css(page, 0.9), css(ink), []);
-      trace(context, probe.class[1], ...at(probe.path.at(-1)), 5);
+      trace(context, probe.class[1], ...at(probe.path.at(-1)), thick(5));
       context.fillStyle = css(palette().classes[probe.class[1] % 8]);
       context.fill();
       outlined(context, css(page, 0), css(ink), []);
@@ -173,11 +181,11 @@ export class Board {
 function outlined(context, under, over, dash) {
   context.setLineDash([]);
   context.strokeStyle = under;
-  context.lineWidth = 4;
+  context.lineWidth = thick(4);
   context.stroke();
-  context.setLineDash(dash);
+  context.setLineDash(dash.map(thick));
   context.strokeStyle = over;
-  context.lineWidth = 1.6;
+  context.lineWidth = thick(1.6);
   context.stroke();
   context.setLineDash([]);
 }

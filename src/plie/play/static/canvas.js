@@ -48,11 +48,11 @@ export class Pixels {
     this.side = side;
   }
 
-  /** `colour(i)` gives the table and the index of the i-th pixel's RGB triple. */
-  paint(table, indices) {
+  /** Each pixel a value of −127 … 127, in the colours of `palette.diverging`. */
+  paint(table, values) {
     const { data } = this.image;
     for (let i = 0, n = this.side * this.side; i < n; i++) {
-      const at = 3 * (indices[i] + 127);
+      const at = 3 * (values[i] + 127);
       data[4 * i] = table[at];
       data[4 * i + 1] = table[at + 1];
       data[4 * i + 2] = table[at + 2];
@@ -76,15 +76,21 @@ export class Pixels {
     this.context.putImageData(this.image, 0, 0);
   }
 
-  /** Samples lie on the rectangle's very edges, so the outer half pixels are cut off. */
   drawTo(context, x, y, width, height) {
-    const half = 0.5;
-    const inner = this.side - 1;
     context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(this.canvas, half, half, inner, inner, x, y, width, height);
+    context.imageSmoothingQuality = "low"; // bilinear, as in the figures, and quick
+    context.drawImage(this.canvas, x, y, width, height);
   }
 }
 
+let unit = 0;
+addEventListener("resize", () => (unit = 0));
+
 /** The size of a rem in CSS pixels: text in canvases grows with that of the page. */
-export const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+export function rem() {
+  unit ||= parseFloat(getComputedStyle(document.documentElement).fontSize);
+  return unit;
+}
+
+/** A line's width in CSS pixels, given for the usual size of text. */
+export const thick = (width) => (width * rem()) / 15;

@@ -7,6 +7,7 @@ import { css, onTheme, palette } from "./palette.js";
 import { Chart } from "./plot.js";
 
 const DASH = [5, 4];
+const OFTEN = 90; // ms: curves that grow need not be drawn with every frame
 const SLOW = 3000; // ms between two texts for who cannot see the curves
 
 export function mountCharts(app) {
@@ -15,7 +16,11 @@ export function mountCharts(app) {
   app.on("settings view", () => keys(app));
   onTheme(() => app.told && keys(app));
   const describe = throttled(SLOW, () => words(app));
+  let last = 0;
   app.on("draw", (frame) => {
+    const now = performance.now();
+    if (app.playing && now - last < OFTEN) return;
+    last = now;
     drawCurves(app, charts.loss, "loss");
     drawCurves(app, charts.accuracy, "accuracy");
     drawGradients(app, charts.gradient);
@@ -44,12 +49,12 @@ function drawCurves(app, chart, key) {
 
 function drawGradients(app, chart) {
   const { step, networks } = app.history;
-  const { ink, soft } = palette();
+  const { ink, edge } = palette();
   const columns = networks[app.view.network]?.gradient ?? [];
   const series = columns.map((y, layer) => {
     const share = columns.length > 1 ? layer / (columns.length - 1) : 1;
-    const colour = css(ink.map((value, i) => Math.round(soft[i] + (value - soft[i]) * share)));
-    return { x: step, y, colour, width: 1.3 + share * 0.7, end: layer === columns.length - 1 ? "out" : `${layer + 1}` };
+    const colour = css(ink.map((value, i) => Math.round(edge[i] + (value - edge[i]) * share)));
+    return { x: step, y, colour, width: 1.2, end: layer === columns.length - 1 ? "out" : `${layer + 1}` };
   });
   const positive = series.flatMap(({ y }) => y.filter((value) => value > 0 && Number.isFinite(value)));
   const low = Math.max(-12, Math.floor(Math.log10(least(positive, 1e-2))));
@@ -85,11 +90,11 @@ function keys(app) {
   const { labels, settings } = app.told ?? {};
   if (!labels || app.view.network >= labels.length) return;
   const curve = selected(app);
-  text(byId("function-title"), curve ? curve.label : "No hidden layer");
+  text(byId("function-title"), curve ? app.label(app.view.network, app.view.layer) : "No hidden layer");
   text(byId("function-formula"), curve ? `layer ${app.view.layer + 1} · f(x) = ${curve.formula}` : "");
   byId("function-key").replaceChildren(...(curve ? [line("f"), line("f′", "slope dashed"), line("inputs of the layer", "bars")] : []));
   const layers = settings.hidden.length + 1;
-  text(byId("gradient-key"), layers > 1 ? `1 to ${layers - 1}: weights of the hidden layers; out: of the output` : "out: weights of the output");
+  text(byId("gradient-key"), layers > 1 ? "by number: hidden layers; out: the output" : "out: the output");
   const several = labels.length > 1;
   const names = several ? labels.map((_, i) => net(app, i)) : [];
   byId("curves-key").replaceChildren(line("train"), line("test", "dashed"), ...names);
@@ -119,8 +124,8 @@ function words(app) {
   const { layer } = app.view;
   const bars = network.histogram[layer];
   if (curve && bars) {
-    say("function", `${curve.label}, f(x) = ${curve.formula}, with its derivative; the layer's inputs lie between ${plain(bars.low)} and ${plain(bars.high)}.`);
-    const states = network.dead.map((dead, i) => `layer ${i + 1}: ${app.told.labels[app.view.network][i]}, ${app.told.settings.hidden[i]} units, dead: ${numbers(dead)}, saturated: ${numbers(network.saturated[i])}`);
+    say("function", `${app.label(app.view.network, layer)}, f(x) = ${curve.formula}, with its derivative; the layer's inputs lie between ${plain(bars.low)} and ${plain(bars.high)}.`);
+    const states = network.dead.map((dead, i) => `layer ${i + 1}: ${app.label(app.view.network, i)}, ${app.told.settings.hidden[i]} units, dead: ${numbers(dead)}, saturated: ${numbers(network.saturated[i])}`);
     byId("diagram-canvas").setAttribute("aria-label", `Network ${app.told.sizes.join(" – ")}. ${states.join("; ")}.`);
   } else byId("diagram-canvas").setAttribute("aria-label", "Network without hidden layers.");
 }

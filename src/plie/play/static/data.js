@@ -48,6 +48,8 @@ export function mountData(app) {
       if (radio.value === "points") radio.parentElement.hidden = data.name !== "points";
     }
     for (const id of ["n-field", "noise-field", "data-seed-field"]) byId(id).hidden = !row;
+    // generated sets are tested on new points, as many as there are to learn from
+    byId("test-field").hidden = Boolean(row);
     byId("classes-field").hidden = !row || !hasKinds(data);
     text(byId("data-about"), row?.about ?? "Points of your own.");
     set("test", test);
@@ -56,7 +58,7 @@ export function mountData(app) {
     set("n", data.n);
     text(byId("n-value"), data.n);
     set("data-seed", data.seed);
-    if (hasKinds(data)) set("classes", data.classes ?? app.told?.classes.length);
+    if (hasKinds(data)) set("classes", data.classes ?? row.classes.default);
     showNoise(row.noise, data.noise ?? row.noise?.default);
   }
 
@@ -69,16 +71,16 @@ export function mountData(app) {
     text(byId("noise-value"), Number(value.toPrecision(2)));
   }
 
-  /** Whether a data set comes in any number of classes, as the server says or shows. */
+  /** Whether a data set comes in any number of classes. */
   function hasKinds(data) {
-    return data.classes !== undefined || sets.get(data.name)?.classes !== undefined;
+    return Boolean(sets.get(data.name)?.classes);
   }
 
   function legend() {
     const { classes, points } = app.told;
     const items = classes.slice(0, 8).map((name, kind) => item(kind, `class ${name}`));
     const tested = points.test.reduce((sum, flag) => sum + flag, 0);
-    items.push(item(0, `${tested} test points are rings, ${points.test.length - tested} are learnt from`, true));
+    items.push(item(0, `${tested} test points`, true));
     byId("classes-key").replaceChildren(...items);
   }
 }

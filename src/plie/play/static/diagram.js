@@ -1,6 +1,6 @@
 // The network as a picture: units as heat maps, weights as curves, controls above each layer.
 
-import { Pixels, cleared, rem, watch } from "./canvas.js";
+import { Pixels, cleared, rem, thick, watch } from "./canvas.js";
 import { trace } from "./marks.js";
 import { css, diverging, onTheme, palette } from "./palette.js";
 import { strokeWeights } from "./weights.js";
@@ -8,6 +8,7 @@ import { element, text } from "./dom.js";
 
 const heads = document.getElementById("diagram-heads");
 const feet = document.getElementById("diagram-feet");
+const MOST_IN_LINE = 16; // units of a layer; more stand two abreast
 const canvas = document.getElementById("diagram-canvas");
 
 /** Show the selected network; `choose(layer)` opens the picker for a layer. */
@@ -30,10 +31,9 @@ export function mountDiagram(app, choose) {
 
   function build() {
     const { sizes } = app.told;
-    const columns = `repeat(${sizes.length}, minmax(5.2rem, 1fr))`;
+    const columns = `minmax(3.6rem, .7fr) repeat(${sizes.length - 2}, minmax(5.4rem, 1fr)) minmax(3.6rem, .7fr)`.replace("repeat(0, minmax(5.4rem, 1fr))", "");
     for (const row of [heads, feet]) row.style.gridTemplateColumns = columns;
     if (layers.length !== sizes.length - 2) rebuild(sizes);
-    canvas.style.height = `${Math.max(17, Math.min(32, Math.max(...app.told.shown, 0)) * 1.15)}rem`;
     label();
   }
 
@@ -70,10 +70,10 @@ export function mountDiagram(app, choose) {
 
   function label() {
     if (!app.told) return;
-    const { labels, settings } = app.told;
+    const { settings } = app.told;
     const { network, layer: selected } = app.view;
     layers.forEach((controls, layer) => {
-      const shown = labels[network][layer];
+      const shown = app.label(network, layer);
       const size = settings.hidden[layer];
       text(controls.picker, shown);
       controls.picker.title = shown;
@@ -85,19 +85,21 @@ export function mountDiagram(app, choose) {
     });
   }
 
-  function place(width, height) {
+  function place(height) {
     const { sizes, shown } = app.told;
     const counts = [2, ...shown, Math.min(sizes.at(-1), 8)];
     const unit = rem();
-    const column = width / counts.length;
+    const middles = [...heads.children].map((head) => head.offsetLeft - heads.offsetLeft + head.offsetWidth / 2);
     return counts.map((count, c) => {
-      const pitch = Math.min(3.1 * unit, (height - 8) / count);
-      const size = Math.max(6, Math.min(2.4 * unit, pitch - Math.max(2, pitch * 0.14)));
+      const abreast = count > MOST_IN_LINE ? 2 : 1;
+      const rows = Math.ceil(count / abreast);
+      const pitch = Math.min(4.2 * unit, (height - 8) / rows);
+      const size = Math.max(6, Math.min(3.1 * unit, pitch - Math.max(2, pitch * 0.14)));
       return Array.from({ length: count }, (_, i) => ({
         layer: c - 1,
         unit: i,
-        x: column * (c + 0.5),
-        y: height / 2 + (i - (count - 1) / 2) * pitch,
+        x: middles[c] + ((i % abreast) - (abreast - 1) / 2) * 1.3 * size,
+        y: height / 2 + (Math.floor(i / abreast) - (rows - 1) / 2) * pitch,
         size,
       }));
     });
@@ -106,13 +108,13 @@ export function mountDiagram(app, choose) {
   function draw(frame) {
     const room = cleared(canvas);
     if (!room) return;
-    const { context, width, height } = room;
-    const columns = place(width, height);
+    const { context, height } = room;
+    const columns = place(height);
     const network = frame.networks[app.view.network];
     units = columns.slice(1, -1).flat();
     band(context, columns, height);
     columns.slice(1).forEach((to, k) => strokeWeights(context, columns[k], to, network.weights[k], app.told.sizes[k], hovered));
-    columns[0].forEach((unit) => drawUnit(context, unit, inputPicture(unit.unit), ""));
+    columns[0].forEach((unit) => drawInput(context, unit));
     columns.slice(1, -1).forEach((column, layer) => {
       const dead = new Set(network.dead[layer]);
       const saturated = new Set(network.saturated[layer]);
@@ -131,10 +133,11 @@ export function mountDiagram(app, choose) {
   function band(context, columns, height) {
     const column = columns[app.view.layer + 1];
     if (columns.length < 3) return;
-    const [{ x, size }] = column;
+    const left = column[0].x - column[0].size / 2;
+    const right = column.at(-1).x + column.at(-1).size / 2;
     context.fillStyle = css(palette().panel);
     context.beginPath();
-    context.roundRect(x - size / 2 - 8, 0, size + 16, height, 8);
+    context.roundRect(left - 8, 0, right - left + 16, height, 8);
     context.fill();
   }
 
@@ -149,7 +152,7 @@ export function mountDiagram(app, choose) {
     context.globalAlpha = 1;
     const chosen = hovered && hovered.layer === layer && hovered.unit === unit;
     context.strokeStyle = state || chosen ? css(ink) : css(line);
-    context.lineWidth = chosen ? 2 : 1;
+    context.lineWidth = thick(chosen ? 2 : 1);
     context.strokeRect(left - 0.5, top - 0.5, size + 1, size + 1);
     context.beginPath();
     if (state === "dead") {
@@ -157,15 +160,25 @@ export function mountDiagram(app, choose) {
       context.lineTo(left + size, top + size);
       context.moveTo(left + size, top);
       context.lineTo(left, top + size);
-      context.lineWidth = 1.5;
+      context.lineWidth = thick(1.5);
     } else if (state === "saturated") {
       for (const edge of [top - 0.5, top + size + 0.5]) {
         context.moveTo(left - 1.5, edge);
         context.lineTo(left + size + 1.5, edge);
       }
-      context.lineWidth = 3.5;
+      context.lineWidth = thick(3.5);
     }
     context.stroke();
+  }
+
+  function drawInput(context, unit) {
+    drawUnit(context, unit, inputPicture(unit.unit), "");
+    context.font = `${0.75 * rem()}px system-ui, sans-serif`;
+    context.fillStyle = css(palette().soft);
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    const name = app.told.settings.data.names?.[unit.unit] ?? `x${unit.unit + 1}`;
+    context.fillText(shorten(name), unit.x - unit.size / 2 - 0.4 * rem(), unit.y, unit.x - unit.size / 2 - 0.6 * rem());
   }
 
   function drawOutput(context, { x, y, unit, size }) {

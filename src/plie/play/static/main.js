@@ -10,7 +10,7 @@ import { mountDrawing } from "./drawing.js";
 import { mountNetworks } from "./networks.js";
 import { mountNotes } from "./notes.js";
 import { mountPicker } from "./picker.js";
-import { mountMenus, mountPresets, mountShare, mountTheme } from "./share.js";
+import { mountDialogs, mountMenus, mountPresets, mountShare, mountTheme } from "./share.js";
 import { mountTraining } from "./training.js";
 import { mountUpload } from "./upload.js";
 
@@ -19,6 +19,7 @@ const NARROW = matchMedia("(max-width: 61.99rem)");
 async function start() {
   mountTheme();
   mountMenus();
+  mountDialogs();
   mountLayout();
   const answer = await fetch("/zoo.json");
   const app = new App(await answer.json());

@@ -118,7 +118,7 @@ export function mountNetworks(app, choose) {
 
 /** What a network is called: its activation, or all of them where they differ. */
 export function networkName(app, index) {
-  const labels = app.told.labels[index];
+  const labels = app.told.labels[index].map((_, layer) => app.label(index, layer));
   if (!labels.length) return "No hidden layer";
   return labels.every((label) => label === labels[0]) ? labels[0] : labels.join(", ");
 }

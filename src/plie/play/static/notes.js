@@ -41,7 +41,7 @@ export function mountNotes(app) {
   app.on("error", ({ message, field }) => {
     if (field === "activation" && byId("picker").open) return;
     const id = place(app, field);
-    if (id) showError(id, sentence(message));
+    if (id) showError(id, sentence(message, field));
     else toast(sentence(message), "bad");
   });
   app.on("paused", ({ message }) => toast(sentence(message)));
@@ -85,7 +85,8 @@ function mountSummary(app) {
   app.on("playing", (playing) => !playing && setTimeout(say, 300));
 }
 
-function sentence(words) {
-  const begun = words[0].toUpperCase() + words.slice(1);
+function sentence(words, field = "") {
+  // a sentence that begins with a setting's name keeps it as it is written
+  const begun = field && words.startsWith(field) ? words : words[0].toUpperCase() + words.slice(1);
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -61,6 +61,7 @@ function read() {
     page: of("page"),
     panel: of("panel"),
     line: of("line"),
+    edge: of("edge"),
     classes: Array.from({ length: CLASSES }, (_, i) => of(`class${i}`)),
     nets: Array.from({ length: 4 }, (_, i) => of(`net${i}`)),
     tables: {},

@@ -1,6 +1,6 @@
 // A small chart: axes with few ticks, lines, and bars behind them.
 
-import { cleared, rem, watch } from "./canvas.js";
+import { cleared, rem, thick, watch } from "./canvas.js";
 import { css, palette } from "./palette.js";
 import { trace } from "./marks.js";
 
@@ -19,7 +19,7 @@ export class Chart {
     if (!room) return;
     const { context, width, height } = room;
     const unit = rem();
-    const right = series.some((line) => line.end) ? 2.1 * unit : 0.5 * unit;
+    const right = series.some((line) => line.end) ? 2.1 * unit : 1.1 * unit;
     const f = { left: 2.6 * unit, top: 0.4 * unit, width: width - 2.6 * unit - right, height: height - 0.4 * unit - (xlabel ? 2.1 : 1.35) * unit };
     const toX = (value) => f.left + (f.width * (value - x[0])) / (x[1] - x[0] || 1);
     const place = log ? Math.log10 : (value) => value;
@@ -89,9 +89,9 @@ function drawLine(context, { x, y, colour, dash = [], width = 1.8, mark }, toX, 
     else context.moveTo(toX(x[i]), toY(value));
     on = true;
   }
-  context.setLineDash(dash);
+  context.setLineDash(dash.map(thick));
   context.strokeStyle = colour;
-  context.lineWidth = width;
+  context.lineWidth = thick(width);
   context.lineJoin = "round";
   context.stroke();
   context.setLineDash([]);
@@ -101,7 +101,7 @@ function drawLine(context, { x, y, colour, dash = [], width = 1.8, mark }, toX, 
   for (const share of [0.14, 0.42, 0.7, 0.97]) {
     const i = Math.round(share * (y.length - 1));
     if (y[i] === null || y[i] === undefined) continue;
-    trace(context, mark, toX(x[i]), toY(y[i]), 3.6);
+    trace(context, mark, toX(x[i]), toY(y[i]), thick(3.6));
     context.fill();
   }
 }
@@ -113,7 +113,7 @@ function drawEnds(context, f, series, toY, unit) {
     .map((line) => ({ line, y: toY(line.y.findLast((value) => value > 0) ?? NaN) }))
     .filter(({ y }) => Number.isFinite(y))
     .sort((a, b) => a.y - b.y);
-  const gap = 0.75 * unit;
+  const gap = 0.82 * unit;
   ends.forEach((end, i) => {
     if (i) end.y = Math.max(end.y, ends[i - 1].y + gap);
   });

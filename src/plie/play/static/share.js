@@ -79,6 +79,14 @@ export function mountPresets(app) {
   }
 }
 
+/** Each dialog's × closes it; Enter in a field of a dialog does not. */
+export function mountDialogs() {
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+    dialog.querySelector(".close").onclick = () => dialog.close();
+  }
+}
+
 /** Menus close on Escape, on a click elsewhere and when focus leaves them. */
 export function mountMenus() {
   for (const menu of document.querySelectorAll("details.menu")) {

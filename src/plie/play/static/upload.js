@@ -8,6 +8,7 @@ const picks = ["csv-x", "csv-y", "csv-target"];
 
 export function mountUpload(app) {
   let file = null; // {name, text}
+  let used = null; // the points it became
 
   byId("csv").onchange = async ({ target }) => {
     const [given] = target.files;
@@ -33,10 +34,12 @@ export function mountUpload(app) {
     fill("csv-x", answer.columns, x);
     fill("csv-y", answer.columns, y);
     fill("csv-target", answer.targets, answer.target ?? (byId("csv-target").value || answer.targets.at(-1)));
+    used = answer.data.points;
     app.change((draft) => (draft.data = answer.data));
   });
-  app.on("settings", ({ settings }) => {
-    if (settings.data.name !== "points") byId("csv-columns").hidden = true;
+  app.on("settings", ({ settings, restarted }) => {
+    if (settings.data.points !== used) byId("csv-columns").hidden = true;
+    if (restarted) clearError("csv");
   });
 
   function ask(columns, target) {

@@ -1,9 +1,10 @@
 // Weights as curves, the heavier the larger; few strokes, since a layer may have a thousand.
 
+import { thick } from "./canvas.js";
 import { css, palette } from "./palette.js";
 
 const STEPS = 5; // widths and opacities that are told apart
-const LEAST = 5; // of 127: smaller weights are not seen
+const LEAST = 7; // of 127: smaller weights are not seen
 
 /** Draw a layer's weights from one column of units to the next.
 
@@ -27,7 +28,7 @@ export function strokeWeights(context, from, to, weights, inputs, hovered) {
   for (const key of [...paths.keys()].sort((a, b) => Math.abs(a) - Math.abs(b))) {
     const share = (Math.abs(key) - 1) / STEPS;
     context.strokeStyle = css(classes[key < 0 ? 0 : 1], 0.1 + share * (0.35 + 0.45 * crowd));
-    context.lineWidth = 0.5 + share * (1.6 + 2 * crowd);
+    context.lineWidth = thick(0.5 + share * (1.6 + 2 * crowd));
     context.stroke(paths.get(key));
   }
 }
