@@ -121,9 +121,17 @@ class Recipe:
             return 1.0 if gone < 0.5 else 0.1 if gone < 0.75 else 0.01
         return 1.0
 
-    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser, as torch has it."""
-        given: dict[str, Any] = {"lr": self.rate, "weight_decay": self.decay}
+    def make_optimizer(
+        self, parameters: Iterable[nn.Parameter], *, fused: bool | None = None
+    ) -> torch.optim.Optimizer:
+        """The optimiser, as torch has it.
+
+        Args:
+            parameters: that it changes.
+            fused: whether all of them are changed by one call of a compiled function, which is
+                what counts for small networks, and rounds otherwise; torch's choice when None.
+        """
+        given: dict[str, Any] = {"lr": self.rate, "weight_decay": self.decay, "fused": fused}
         if self.optimizer == "sgd":
             return torch.optim.SGD(
                 parameters, momentum=self.momentum, nesterov=self.nesterov, **given

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from plie.activation import Activation
     from plie.play.settings import Settings
 
-PROBED = 10  # steps of PGD that a hovering pointer shows
-
 
 class Network:
     """One of the networks, with what trains it."""
@@ -38,9 +36,8 @@ class Network:
                 if act != self.model.activations[k]:
                     layers[2 * k + 1] = act.module()
             self.model.layers, self.model.activations = nn.Sequential(*layers), acts
-        recipe = settings.recipe()
         state = getattr(self, "optimizer", None)
-        self.optimizer = recipe.make_optimizer(self.model.parameters())
+        self.optimizer = settings.recipe().make_optimizer(self.model.parameters(), fused=True)
         if state is not None and type(state) is type(self.optimizer):
             _carry(state, self.optimizer)
         self.adversary = settings.adversary()
@@ -57,7 +54,8 @@ class Network:
         """One step of the optimiser on a batch, which the adversary moves first."""
         if self.adversary is not None:
             x = self.adversary.perturb(self.model, x, y, self.noise)
-        loss = nn.functional.cross_entropy(self.model(x), y)
+        # without the checks of the whole, which the data cannot fail
+        loss = nn.functional.cross_entropy(self.model.layers(x), y)
         if self.lasso:
             loss = (
                 loss + self.lasso * torch.stack([w.weight.abs().sum() for w in self.linear]).sum()

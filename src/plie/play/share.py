@@ -180,7 +180,8 @@ def _optimizer_code(player: Player) -> str:
     recipe = player.settings.recipe()
     name = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer]
     return (
-        f"torch.optim.{name}(model.parameters(), lr={recipe.rate!r}, weight_decay={recipe.decay!r})"
+        f"torch.optim.{name}(\n    model.parameters(), lr={recipe.rate!r}, "
+        f"weight_decay={recipe.decay!r}, fused=True\n)"
     )
 
 
