@@ -229,6 +229,36 @@ def test_residual_sums_go_where_all_their_terms_are_dead(library):
     assert report.before - report.after == gone
 
 
+class Joined(nn.Module):
+    """Two layers whose units are added or multiplied before a third takes them."""
+
+    def __init__(self, join, act):
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+        self.join, self.act = join, act
+
+    def forward(self, x):
+        return self.three(self.join(self.act(self.one(x)), self.act(self.two(x))))
+
+
+@pytest.mark.parametrize(
+    ("join", "act", "removed"),
+    [
+        (torch.Tensor.add, F.elu, (2,)),  # constant in both
+        (torch.Tensor.mul, F.elu, (2,)),
+        (torch.Tensor.mul, F.relu, (1, 2, 4)),  # zero in either
+        (torch.sub, F.elu, ()),
+    ],
+)
+def test_constants_are_joined(join, act, removed):
+    model = Joined(join, act)
+    dies(model.one, [1, 2])
+    dies(model.two, [2, 4])
+    report = pruned(model, torch.randn(300, 4), torch.randn(50, 4))
+    assert set(report.removed.values()) == ({removed} if removed else set())
+    assert len(report.kept) == (2 if act is F.elu else 0)
+
+
 class Sized(nn.Module):
     def __init__(self):
         super().__init__()
@@ -246,6 +276,39 @@ class Tied(nn.Module):
 
     def forward(self, x):
         return self.two(torch.relu(self.one(x)))
+
+
+class Borrowed(nn.Module):
+    """A layer's weights, used by a function as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x))) + F.linear(x, self.one.weight)
+
+
+class Overwritten(Borrowed):
+    """What the first layer computes is written over through another view of it."""
+
+    def forward(self, x):
+        y = self.one(x)
+        y[:, :2].abs_().neg_()
+        return self.two(torch.relu(y))
+
+
+class Doubling(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+
+class Doubled(Borrowed):
+    """A function with a gradient of its own between the layers."""
+
+    def forward(self, x):
+        return self.two(Doubling.apply(torch.relu(self.one(x))))
 
 
 class Twice(nn.Module):
@@ -266,6 +329,9 @@ class Twice(nn.Module):
         (Twice(), "its units go into the model's output"),
         (Sized(), "its units go into view"),
         (Tied(), "shares its weights"),
+        (Borrowed(), "the weights of Linear at one are used elsewhere, too"),
+        (Overwritten(), "neg_ lies before relu"),
+        (Doubled(), "its units go into mul"),
         (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1)), "LayerNorm"),
         (nn.Sequential(nn.Linear(4, 4), nn.ReLU()), "the model's output"),
         (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Softmax(1), nn.Linear(4, 1)), "Softmax at 2"),

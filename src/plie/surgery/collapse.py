@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plie.models import composed, is_identity
 from plie.modules import Layer
-from plie.surgery.graph import Graph, Refused, Step, require_own, trace
+from plie.surgery.graph import DROPOUTS, Graph, Refused, Step, require_own, trace
 from plie.surgery.layers import affine, is_linear, is_matrix, pads, require_weights, reshape
 from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
@@ -219,8 +219,8 @@ class _Work:
 
 
 def _passes(module: nn.Module) -> bool:
-    """Whether a module is the identity."""
-    if isinstance(module, nn.Identity):
+    """Whether a module is the identity, in training as well."""
+    if isinstance(module, nn.Identity) or (isinstance(module, DROPOUTS) and module.p == 0):
         return True
     if not isinstance(module, Layer) or module.state_dict():
         return False

@@ -188,9 +188,8 @@ def _consumers(model: nn.Module, graph: Graph, step: Step) -> list[Consumer]:
     with contextlib.suppress(Refused):
         found = channels(graph, step)
         require_own(model, graph, found.layers)
-        if not any(
-            is_sum(each) or each.activation not in (None, step.activation) for each in found.steps
-        ):
+        added = any(is_sum(each) for each in found.steps)
+        if not added and [each for each in found.steps if each.activation] == [step]:
             return found.consumers
     return []
 
