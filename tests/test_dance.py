@@ -189,6 +189,13 @@ def test_words_fit():
             check_words(words, name)
 
 
+def test_a_formula_that_cannot_be_typeset_is_written_as_given():
+    softsign, scad = (formula_words(plie.get(name), 0, 186, 56) for name in ("softsign", "scad"))
+    assert softsign.width > 100
+    assert scad.width < 40, "f(x) alone, of a formula of 200 characters"
+    assert formula_words(plie.get("mish"), 1, 186, 56).width < 40
+
+
 @pytest.mark.slow
 def test_words_of_the_whole_zoo_fit():
     for name in SCALAR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 NAME, FORMULA = 15.0, 13.0  # sizes of letters
 _SMALLEST = 0.6  # a formula that would be smaller is given up
+_PLAIN = (11.0, 9.5, 8.0)  # sizes of letters of a formula as it was given, best first
+_LETTER = 0.6  # width of a letter, in its size
 _ROW = 1.55  # height of a row of cases, in letters
 _GAP = 0.9  # between a case and its condition
 _DIGITS = re.compile(r"\d+\.\d{4,}")
@@ -74,7 +77,8 @@ def name_words(activation: Activation, width: float) -> Words:
 def formula_words(activation: Activation, order: int, width: float, height: float) -> Words:
     """The formula of f or f′ typeset, with numbers for its parameters or with letters.
 
-    A formula too long to be read at this size is left out, but for the f(x) before it.
+    What cannot be typeset so that it can be read is written as it was given; of a derivative,
+    and where even that is too long, no more is left than f(x).
 
     Args:
         activation: any elementwise one.
@@ -85,6 +89,10 @@ def formula_words(activation: Activation, order: int, width: float, height: floa
     texts = [text for text in _candidates(activation, order) if not _NESTED.search(text)]
     for words in (_typeset(text, order) for text in texts):
         if words.width * _SMALLEST <= width and words.height * _SMALLEST <= height:
+            return words.within(width, height)
+    for size in _PLAIN if order == 0 else ():
+        words = _given(f"f(x) = {activation.formula}", size, width)
+        if words.height <= height:
             return words.within(width, height)
     return _typeset("", order).within(width, height)
 
@@ -102,6 +110,16 @@ def _latex(activation: Activation, order: int, named: bool) -> str:
     if named:
         return activation.latex(order)
     return latex(activation.as_formula().expr(("x",) * order))
+
+
+def _given(text: str, size: float, width: float) -> Words:
+    """Text in lines no longer than ``width``."""
+    from matplotlib.path import Path
+
+    lines = textwrap.wrap(text, int(width / (_LETTER * size)))
+    rows = [_letters(line, size, "normal") for line in lines]
+    placed = [_moved(row, 0.0, -1.35 * size * i) for i, row in enumerate(rows)]
+    return _centred(Path.make_compound_path(*placed))
 
 
 def _typeset(text: str, order: int) -> Words:
@@ -178,12 +196,12 @@ def _maths(text: str) -> Path:
 
 
 @cache
-def _letters(text: str, size: float) -> Path:
+def _letters(text: str, size: float, weight: str = "bold") -> Path:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     with any_script():  # a dollar sign would begin a formula
-        return TextPath((0, 0), text.replace("$", r"\$"), size, FontProperties(weight="bold"))
+        return TextPath((0, 0), text.replace("$", r"\$"), size, FontProperties(weight=weight))
 
 
 def _centred(path: Path, top: float = 0.0) -> Words:
