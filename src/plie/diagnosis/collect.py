@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +17,7 @@ from plie.diagnosis.place import FEW
 from plie.diagnosis.record import Diagnosis
 from plie.errors import InputError
 from plie.training.measures import losses
-from plie.units import Sighting, each, feed, watching
+from plie.units import Sighting, each, feed, original, watching
 
 if TYPE_CHECKING:
     from plie.diagnosis.place import Flow, Place
@@ -66,9 +68,10 @@ def diagnose(
     """
     if not tolerance >= 0:
         raise InputError(f"tolerance is the size of a derivative, at least 0, not {tolerance}")
+    model = original(model)
     collector = Collector(model, tolerance)
     arrivals, n = Arrivals(model), 0
-    with undisturbed(model, device_of(model, torch.empty(0))), watching(model, collector.see):
+    with looking(model, collector):
         for n, batch in enumerate(each(batches), start=1):  # noqa: B007 - counted
             with torch.set_grad_enabled(loss is not None or not isinstance(batch, Tensor)):
                 value = _loss(feed(model, batch), batch, loss)
@@ -90,6 +93,25 @@ def _notes(flow: Sequence[Flow], places: Sequence[Place], learned: bool) -> Iter
     if fewest < FEW:
         told = "one sample" if fewest == 1 else f"{fewest} samples"
         yield f"Some units were seen on {told} only: with more they may be found alive or bent."
+
+
+def may_be_compiled() -> bool:
+    """Whether the compiler is loaded: to load it only to be told of nothing takes seconds."""
+    return "torch._dynamo" in sys.modules
+
+
+@contextmanager
+def looking(model: nn.Module, collector: Collector) -> Iterator[None]:
+    """Let the collector see what the model computes, in evaluation mode and as it was written.
+
+    What is compiled runs uncompiled meanwhile: a compiler would take the counting into its graph.
+    """
+    with (
+        torch.compiler.set_stance("force_eager") if may_be_compiled() else nullcontext(),
+        undisturbed(model, device_of(model, torch.empty(0))),
+        watching(model, collector.see),
+    ):
+        yield
 
 
 class Collector:

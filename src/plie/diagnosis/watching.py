@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import torch
 from torch import Tensor, nn
 
-from plie.attack.base import device_of, undisturbed
-from plie.diagnosis.collect import Collector
+from plie.diagnosis.collect import Collector, looking, may_be_compiled
 from plie.diagnosis.flow import weights_of
 from plie.diagnosis.place import STATES, Flow, Place
 from plie.diagnosis.record import Diagnosis
 from plie.errors import InputError, unknown
-from plie.units import watching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +48,7 @@ def watch(
     hooks are gone at the end.
 
     Args:
-        model: the module that is called, not compiled.
+        model: the module that is called, compiled or not.
         every: steps from one sample to the next.
         csv: a file for the numbers, one a line: step, name, what, value.
         tensorboard: a folder for TensorBoard, or a writer with ``add_scalar``.
@@ -72,13 +70,17 @@ def watch(
     ([0, 2], 4)
     """
     check_every(every)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model is an nn.Module, not {type(model).__name__}")
     with ExitStack() as stack:
         writers: list[Write] = [] if csv is None else [_csv(stack, Path(csv))]
         writers += [] if tensorboard is None else [_tensorboard(stack, tensorboard)]
         writers += [] if log is None else [partial(_told, log)]
         seen = Watch(model, every, writers)
         stack.callback(seen._end)
-        hook = model.register_forward_hook(seen._step, with_kwargs=True)
+        # A model whose own `compile` was called has its hooks compiled as well.
+        step = torch.compiler.disable(seen._step) if may_be_compiled() else seen._step
+        hook = model.register_forward_hook(step, with_kwargs=True)
         stack.callback(hook.remove)
         yield seen
 
@@ -105,8 +107,9 @@ class Watch:
     """
 
     def __init__(self, model: nn.Module, every: int, writers: list[Write]) -> None:
-        self._model, self._every, self._writers = model, every, writers
-        self._weights = weights_of(model)
+        self._every, self._writers = every, writers
+        self._model: nn.Module = getattr(model, "_orig_mod", model)  # as it was before compiling
+        self._weights = weights_of(self._model)
         self._n = 0
         self._busy = False
         self._hooks = ExitStack()
@@ -186,11 +189,9 @@ class Watch:
 
     def _look(self, args: Any, kwargs: Any) -> None:
         collector = Collector(self._model, ranked=False)
-        device = device_of(self._model, torch.empty(0))
-        with torch.no_grad(), undisturbed(self._model, device):
-            with watching(self._model, collector.see):
-                self._model(*args, **kwargs)
-            self._places = collector.finish()
+        with torch.no_grad(), looking(self._model, collector):
+            self._model(*args, **kwargs)
+        self._places = collector.finish()
 
     def _arrive(self, weight: int, slope: Tensor) -> None:
         """Left on the device: to ask for the numbers now would make the step wait for them."""
