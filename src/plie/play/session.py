@@ -159,9 +159,10 @@ class Session:
         player = self._player()
         index = whole("network", message.get("network", 0), 0, len(player.networks) - 1)
         form = one_of("format", message.get("format", "png"), ("png", "svg"))
+        dark = message.get("dark") is True
         # a copy, since training goes on while it is drawn
         drawn = share.Snapshot.of(player, index)
-        self._aside.do("figure", lambda: drawn.figure(form), lambda found: self.tell(**found))
+        self._aside.do("figure", lambda: drawn.figure(form, dark), lambda found: self.tell(**found))
 
     def _player(self) -> Player:
         if self.painter is None:

@@ -279,15 +279,17 @@ class Snapshot:
         name = ", ".join(labels) or "logistic regression"
         return Snapshot(model, points, f"{name}: {float(right):.1%} of test points")
 
-    def figure(self, form: str) -> dict[str, Any]:
-        """The decision boundary as a file, ``"png"`` or ``"svg"``."""
+    def figure(self, form: str, dark: bool = False) -> dict[str, Any]:
+        """The decision boundary as a file, ``"png"`` or ``"svg"``, for a light or a dark page."""
         from plie.boundary import evaluate
         from plie.figures import any_script, boundary_figure
+        from plie.plot import THEMES
 
-        drawn = boundary_figure(evaluate(self.model, self.points), self.points, self.title)
+        palette = THEMES["dark" if dark else "light"]
+        drawn = boundary_figure(evaluate(self.model, self.points), self.points, self.title, palette)
         file = io.BytesIO()
         with any_script():
-            drawn.savefig(file, format=form, dpi=200, facecolor="white")
+            drawn.savefig(file, format=form, dpi=200, facecolor=palette.paper)
         raw = file.getvalue()
         return {
             "kind": "figure",
