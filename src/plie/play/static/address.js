@@ -14,7 +14,8 @@ export function encode(settings, view, defaults) {
   }
   if (!same(settings.hidden, defaults.hidden)) say("hidden", settings.hidden.join(","));
   if (!same(settings.networks, defaults.networks)) {
-    for (const layers of settings.networks) say("net", alike(layers) ? layers[0] ?? "" : layers.join(";"));
+    for (const layers of settings.networks)
+      say("net", alike(layers) ? (layers[0] ?? "") : layers.join(";"));
   }
   for (const [key, standard] of Object.entries(VIEW)) {
     if (view[key] !== standard) say(`v-${key}`, view[key] ?? "");
@@ -35,24 +36,35 @@ export function decode(hash, defaults) {
     if (key === "net" || key in DATA_KEYS) continue;
     else if (NUMBERS.includes(key)) settings[key] = number(key, text);
     else if (WORDS.includes(key)) settings[key] = text;
-    else if (key === "hidden") settings.hidden = text === "" ? [] : text.split(",").map((size) => number(key, size));
-    else if (key.startsWith("v-") && key.slice(2) in VIEW) view[key.slice(2)] = text === "" ? null : number(key, text);
-    else throw new Error(`The link says “${short(key)}”, which is no setting; the default is shown.`);
+    else if (key === "hidden")
+      settings.hidden = text === "" ? [] : text.split(",").map((size) => number(key, size));
+    else if (key.startsWith("v-") && key.slice(2) in VIEW)
+      view[key.slice(2)] = text === "" ? null : number(key, text);
+    else
+      throw new Error(`The link says “${short(key)}”, which is no setting; the default is shown.`);
   }
   settings.data = readData(given, defaults.data);
-  const texts = nets.length ? nets : [alike(defaults.networks[0]) ? defaults.networks[0][0] : defaults.networks[0].join(";")];
+  const texts = nets.length
+    ? nets
+    : [alike(defaults.networks[0]) ? defaults.networks[0][0] : defaults.networks[0].join(";")];
   settings.networks = texts.map((text) => layersOf(text, settings.hidden.length));
   view.network = clamp(view.network, settings.networks.length);
   view.layer = clamp(view.layer, settings.hidden.length);
   return { settings, view };
 }
 
-const DATA_KEYS = { data: 1, points: 1, names: 1, ...Object.fromEntries(Object.values(DATA_NUMBERS).map((k) => [k, 1])) };
+const DATA_KEYS = {
+  data: 1,
+  points: 1,
+  names: 1,
+  ...Object.fromEntries(Object.values(DATA_NUMBERS).map((k) => [k, 1])),
+};
 
 function sayData(data, standard, say) {
   if (data.name === "points") {
     say("points", data.points);
-    if (data.names && !same(data.names, ["x1", "x2"])) data.names.forEach((name) => say("names", name));
+    if (data.names && !same(data.names, ["x1", "x2"]))
+      data.names.forEach((name) => say("names", name));
     return;
   }
   if (data.name !== standard.name) say("data", data.name);
@@ -67,12 +79,14 @@ function sayData(data, standard, say) {
 function readData(given, standard) {
   if (given.has("points")) {
     const points = given.get("points");
-    if (!/^[\w-]*$/.test(points)) throw new Error("The link's points cannot be read; the default is shown.");
+    if (!/^[\w-]*$/.test(points))
+      throw new Error("The link's points cannot be read; the default is shown.");
     const names = given.getAll("names");
     return { name: "points", points, names: names.length === 2 ? names : ["x1", "x2"] };
   }
   const name = given.get("data") ?? standard.name;
-  const data = name === standard.name ? { ...standard } : { name, n: standard.n, seed: standard.seed };
+  const data =
+    name === standard.name ? { ...standard } : { name, n: standard.n, seed: standard.seed };
   for (const [key, word] of Object.entries(DATA_NUMBERS)) {
     if (given.has(word)) data[key] = number(word, given.get(word));
   }
@@ -82,18 +96,27 @@ function readData(given, standard) {
 function layersOf(text, count) {
   const layers = text.split(";");
   if (layers.length === 1) return Array(count).fill(text);
-  if (layers.length !== count) throw new Error(`The link has ${layers.length} activations for ${count} hidden layers; the default is shown.`);
+  if (layers.length !== count)
+    throw new Error(
+      `The link has ${layers.length} activations for ${count} hidden layers; the default is shown.`,
+    );
   return layers;
 }
 
 function number(key, text) {
   const value = Number(text);
-  if (text === "" || !Number.isFinite(value)) throw new Error(`The link's ${key} is “${short(text)}”, which is no number; the default is shown.`);
+  if (text === "" || !Number.isFinite(value))
+    throw new Error(
+      `The link's ${key} is “${short(text)}”, which is no number; the default is shown.`,
+    );
   return value;
 }
 
 // characters that a fragment may hold as they are stay readable
-const escape = (value) => encodeURIComponent(value).replace(/%(2C|3B|20|28|29|2A|2F)/g, (code) => (code === "%20" ? "+" : decodeURIComponent(code)));
+const escape = (value) =>
+  encodeURIComponent(value).replace(/%(2C|3B|20|28|29|2A|2F)/g, (code) =>
+    code === "%20" ? "+" : decodeURIComponent(code),
+  );
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const alike = (layers) => layers.every((text) => text === layers[0]);
 const short = (text) => (text.length > 24 ? `${text.slice(0, 24)}…` : text);

@@ -16,7 +16,10 @@ export function mountAdversary(app) {
   app.aiming = (network) => {
     if (!aim) return {};
     const { norm } = app.settings;
-    return { aim: { x: aim.x, eps: app.view.ball, norm }, probe: network === aim.network ? probe : null };
+    return {
+      aim: { x: aim.x, eps: app.view.ball, norm },
+      probe: network === aim.network ? probe : null,
+    };
   };
 
   app.on("board", (board, network) => {
@@ -35,7 +38,10 @@ export function mountAdversary(app) {
       const from = aim?.network === network ? aim.x : [(l + r) / 2, (b + t) / 2];
       const far = event.shiftKey ? 5 : 1;
       const clip = (value, low, high) => Math.max(low, Math.min(high, value));
-      point(network, [clip(from[0] + move[0] * far * STEP * (r - l), l, r), clip(from[1] + move[1] * far * STEP * (t - b), b, t)]);
+      point(network, [
+        clip(from[0] + move[0] * far * STEP * (r - l), l, r),
+        clip(from[1] + move[1] * far * STEP * (t - b), b, t),
+      ]);
     });
   });
   app.on("probe", (answer) => {
@@ -64,7 +70,16 @@ export function mountAdversary(app) {
     due = Boolean(asked);
     if (asked) return;
     asked = aim;
-    if (!app.send({ do: "probe", network: aim.network, x: aim.x, eps: app.view.ball, norm: app.settings.norm })) asked = null;
+    if (
+      !app.send({
+        do: "probe",
+        network: aim.network,
+        x: aim.x,
+        eps: app.view.ball,
+        norm: app.settings.norm,
+      })
+    )
+      asked = null;
   }
 
   function leave() {
@@ -80,7 +95,10 @@ export function mountAdversary(app) {
     const name = (kind) => app.told.classes[kind] ?? kind;
     const at = path[0].map((value) => value.toFixed(2).replace("-", "−")).join(", ");
     const first = `(${at}): class ${name(kinds[0])}, ${percent(before[kinds[0]])}`;
-    const then = kinds[0] === kinds[1] ? `still ${name(kinds[1])}, ${percent(after[kinds[1]])}` : `becomes ${name(kinds[1])}, ${percent(after[kinds[1]])}`;
+    const then =
+      kinds[0] === kinds[1]
+        ? `still ${name(kinds[1])}, ${percent(after[kinds[1]])}`
+        : `becomes ${name(kinds[1])}, ${percent(after[kinds[1]])}`;
     text(byId("probe"), `${first}; within ε = ${app.view.ball}: ${then}.`);
   }
 }

@@ -39,7 +39,7 @@ export class App {
       open: (again) => this.#opened(again),
       message: (message) => this.#message(message),
       frame: (frame) => this.#arrived(frame),
-      lost: () => this.emit("lost"),
+      lost: (full) => this.emit("lost", full),
     });
   }
 
@@ -56,7 +56,16 @@ export class App {
 
   /** What an activation is called: a name of the zoo by its title, anything else as it is. */
   label(network, layer) {
-    return this.titles.get(this.told.settings.networks[network][layer]) ?? this.told.labels[network][layer];
+    return (
+      this.titles.get(this.told.settings.networks[network][layer]) ??
+      this.told.labels[network][layer]
+    );
+  }
+
+  /** The curve of the selected network's selected layer; undefined without hidden layers. */
+  selectedCurve() {
+    const { network, layer } = this.view;
+    return this.told.curves[this.told.settings.networks[network][layer]];
   }
 
   send(message) {
@@ -82,7 +91,9 @@ export class App {
 
   /** Put other settings in place of all. */
   replace(settings) {
-    this.change((draft) => Object.assign(draft, structuredClone(settings)), { view: { network: 0, layer: 0 } });
+    this.change((draft) => Object.assign(draft, structuredClone(settings)), {
+      view: { network: 0, layer: 0 },
+    });
   }
 
   look(view) {
@@ -222,5 +233,7 @@ export class App {
 /** Whether settings came back as they were sent; the server may have filled in what was left out. */
 function agree(sent, told) {
   if (typeof sent !== "object" || sent === null) return sent === told;
-  return Object.keys(sent).every((key) => sent[key] === undefined || (told?.[key] !== undefined && agree(sent[key], told[key])));
+  return Object.keys(sent).every(
+    (key) => sent[key] === undefined || (told?.[key] !== undefined && agree(sent[key], told[key])),
+  );
 }

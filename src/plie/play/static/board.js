@@ -39,7 +39,10 @@ export class Board {
     const f = this.frame(this.canvas.clientWidth, this.canvas.clientHeight);
     const [l, r, b, t] = this.told.extent;
     const clip = (value) => Math.max(0, Math.min(1, value));
-    return [l + (r - l) * clip((px - f.left) / f.width), t - (t - b) * clip((py - f.top) / f.height)];
+    return [
+      l + (r - l) * clip((px - f.left) / f.width),
+      t - (t - b) * clip((py - f.top) / f.height),
+    ];
   }
 
   /** Draw; `network` is the frame's part, `unit` a map to show instead of the boundary. */
@@ -67,7 +70,13 @@ export class Board {
     this.#pixels.paintPairs(shades(k), network.grid);
     this.#pixels.drawTo(context, f.left, f.top, f.width, f.height);
     if (k !== 2 || network.diverged) return;
-    traceContour(context, network.grid, side, (i) => f.left + (f.width * i) / side, (i) => f.top + (f.height * i) / side);
+    traceContour(
+      context,
+      network.grid,
+      side,
+      (i) => f.left + (f.width * i) / side,
+      (i) => f.top + (f.height * i) / side,
+    );
     context.strokeStyle = css(palette().ink);
     context.lineWidth = thick(1.8);
     context.lineJoin = context.lineCap = "round";
@@ -83,7 +92,10 @@ export class Board {
     context.scale(ratio, ratio);
     const { x, y, test } = this.told.points;
     const { classes, page } = palette();
-    const radius = Math.max(1.7, Math.min(thick(4.5), (Math.min(f.width, f.height) / 100) * (x.length > 800 ? 0.75 : 1)));
+    const radius = Math.max(
+      1.7,
+      Math.min(thick(4.5), (Math.min(f.width, f.height) / 100) * (x.length > 800 ? 0.75 : 1)),
+    );
     const at = this.#mapper({ ...f, left: 0, top: 0 });
     x.forEach((point, i) => {
       trace(context, y[i], ...at(point), test[i] ? radius * 0.95 : radius);
@@ -106,7 +118,10 @@ export class Board {
 
   #mapper(f) {
     const [l, r, b, t] = this.told.extent;
-    return ([px, py]) => [f.left + (f.width * (px - l)) / (r - l), f.top + (f.height * (t - py)) / (t - b)];
+    return ([px, py]) => [
+      f.left + (f.width * (px - l)) / (r - l),
+      f.top + (f.height * (t - py)) / (t - b),
+    ];
   }
 
   #axes(context, f) {
@@ -125,7 +140,11 @@ export class Board {
     context.textAlign = "center";
     context.textBaseline = "top";
     for (const { value, text } of ticks(l, r, f.width / (3.2 * unit))) {
-      context.fillText(text, f.left + (f.width * (value - l)) / (r - l), f.top + f.height + 0.3 * unit);
+      context.fillText(
+        text,
+        f.left + (f.width * (value - l)) / (r - l),
+        f.top + f.height + 0.3 * unit,
+      );
     }
     if (f.height + 2 * unit < this.canvas.clientHeight) {
       const [across, up] = this.told.settings.data.names ?? ["x1", "x2"];

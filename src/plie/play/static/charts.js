@@ -1,10 +1,11 @@
 // Loss, accuracy and gradient norms over the updates, and the selected layer's activation.
 
-import { byId, element, percent, plain, text, throttled } from "./dom.js";
+import { byId, element, text, throttled } from "./dom.js";
 import { markCanvas, paintMark } from "./marks.js";
 import { networkName } from "./networks.js";
 import { css, onTheme, palette } from "./palette.js";
 import { Chart } from "./plot.js";
+import { describe } from "./words.js";
 
 const DASH = [5, 4];
 const OFTEN = 90; // ms: curves that grow need not be drawn with every frame
@@ -12,10 +13,15 @@ const SLOW = 3000; // ms between two texts for who cannot see the curves
 
 export function mountCharts(app) {
   const again = () => app.redraw();
-  const charts = Object.fromEntries(["loss", "accuracy", "gradient", "function"].map((name) => [name, new Chart(byId(`${name}-chart`), again)]));
+  const charts = Object.fromEntries(
+    ["loss", "accuracy", "gradient", "function"].map((name) => [
+      name,
+      new Chart(byId(`${name}-chart`), again),
+    ]),
+  );
   app.on("settings view", () => keys(app));
   onTheme(() => app.told && keys(app));
-  const describe = throttled(SLOW, () => words(app));
+  const words = throttled(SLOW, () => describe(app));
   let last = 0;
   app.on("draw", (frame) => {
     const now = performance.now();
@@ -25,7 +31,7 @@ export function mountCharts(app) {
     drawCurves(app, charts.accuracy, "accuracy");
     drawGradients(app, charts.gradient);
     drawFunction(app, charts.function, frame);
-    describe();
+    words();
   });
 }
 
@@ -54,17 +60,31 @@ function drawGradients(app, chart) {
   const series = columns.map((y, layer) => {
     const share = columns.length > 1 ? layer / (columns.length - 1) : 1;
     const colour = css(ink.map((value, i) => Math.round(edge[i] + (value - edge[i]) * share)));
-    return { x: step, y, colour, width: 1.2, end: layer === columns.length - 1 ? "out" : `${layer + 1}` };
+    return {
+      x: step,
+      y,
+      colour,
+      width: 1.2,
+      end: layer === columns.length - 1 ? "out" : `${layer + 1}`,
+    };
   });
-  const positive = series.flatMap(({ y }) => y.filter((value) => value > 0 && Number.isFinite(value)));
+  const positive = series.flatMap(({ y }) =>
+    y.filter((value) => value > 0 && Number.isFinite(value)),
+  );
   const low = Math.max(-12, Math.floor(Math.log10(least(positive, 1e-2))));
   const high = Math.ceil(Math.log10(most(positive, 1)));
-  chart.draw({ x: stepRange(step), y: [low, Math.max(high, low + 1)], series, log: true, xlabel: "updates" });
+  chart.draw({
+    x: stepRange(step),
+    y: [low, Math.max(high, low + 1)],
+    series,
+    log: true,
+    xlabel: "updates",
+  });
 }
 
 function drawFunction(app, chart, frame) {
   const { network, layer } = app.view;
-  const curve = selected(app);
+  const curve = app.selectedCurve();
   if (!curve) return;
   const { ink, soft, classes } = palette();
   const x = [curve.x[0], curve.x.at(-1)];
@@ -72,36 +92,55 @@ function drawFunction(app, chart, frame) {
     { x: curve.x, y: curve.slope, colour: css(classes[1]), width: 1.6, dash: DASH },
     { x: curve.x, y: curve.f, colour: css(ink), width: 2.2 },
   ];
-  const values = series.flatMap(({ y }) => y.filter((value) => value !== null && Number.isFinite(value)));
+  const values = series.flatMap(({ y }) =>
+    y.filter((value) => value !== null && Number.isFinite(value)),
+  );
   const low = Math.max(least(values, -1), -8);
   const high = Math.min(most(values, 1), 8);
   const room = 0.08 * (high - low || 1);
   const bars = frame.networks[network].histogram[layer];
-  chart.draw({ x, y: [low - room, high + room], series, bars: bars && { ...bars, colour: css(soft, 0.28) }, zero: true });
-}
-
-function selected(app) {
-  const texts = app.told.settings.networks[app.view.network];
-  return app.told.curves[texts[app.view.layer]];
+  chart.draw({
+    x,
+    y: [low - room, high + room],
+    series,
+    bars: bars && { ...bars, colour: css(soft, 0.28) },
+    zero: true,
+  });
 }
 
 /** What lines and marks mean, beneath the charts. */
 function keys(app) {
   const { labels, settings } = app.told ?? {};
   if (!labels || app.view.network >= labels.length) return;
-  const curve = selected(app);
-  text(byId("function-title"), curve ? app.label(app.view.network, app.view.layer) : "No hidden layer");
-  text(byId("function-formula"), curve ? `layer ${app.view.layer + 1} · f(x) = ${curve.formula}` : "");
-  byId("function-key").replaceChildren(...(curve ? [line("f"), line("f′", "slope dashed"), line("inputs of the layer", "bars")] : []));
+  const curve = app.selectedCurve();
+  text(
+    byId("function-title"),
+    curve ? app.label(app.view.network, app.view.layer) : "No hidden layer",
+  );
+  text(
+    byId("function-formula"),
+    curve ? `layer ${app.view.layer + 1} · f(x) = ${curve.formula}` : "",
+  );
+  byId("function-key").replaceChildren(
+    ...(curve ? [line("f"), line("f′", "slope dashed"), line("inputs of the layer", "bars")] : []),
+  );
   const layers = settings.hidden.length + 1;
-  text(byId("gradient-key"), layers > 1 ? "by number: hidden layers; out: the output" : "out: the output");
+  text(
+    byId("gradient-key"),
+    layers > 1 ? "by number: hidden layers; out: the output" : "out: the output",
+  );
   const several = labels.length > 1;
   const names = several ? labels.map((_, i) => net(app, i)) : [];
   byId("curves-key").replaceChildren(line("train"), line("test", "dashed"), ...names);
 }
 
 function line(label, kind = "") {
-  return element("li", {}, element("span", { class: `stroke ${kind}`, "aria-hidden": "true" }), label);
+  return element(
+    "li",
+    {},
+    element("span", { class: `stroke ${kind}`, "aria-hidden": "true" }),
+    label,
+  );
 }
 
 function net(app, index) {
@@ -109,28 +148,6 @@ function net(app, index) {
   paintMark(mark, index, css(palette().nets[index]));
   return element("li", {}, mark, networkName(app, index));
 }
-
-/** The charts as texts, from the frame drawn last. */
-function words(app) {
-  const network = app.frame?.networks[app.view.network];
-  if (!network) return;
-  const say = (id, words) => byId(`${id}-chart`).setAttribute("aria-label", words);
-  const each = app.frame.networks.map((one, i) => `${networkName(app, i)}: train ${plain(one.loss[0])}, test ${plain(one.loss[1])}`);
-  say("loss", `Loss after ${app.frame.step} updates. ${each.join("; ")}.`);
-  const right = app.frame.networks.map((one, i) => `${networkName(app, i)}: train ${percent(one.accuracy[0])}, test ${percent(one.accuracy[1])}`);
-  say("accuracy", `Accuracy after ${app.frame.step} updates. ${right.join("; ")}.`);
-  say("gradient", `Gradient norm by layer: ${network.gradient.map((value) => plain(value)).join(", ")}.`);
-  const curve = selected(app);
-  const { layer } = app.view;
-  const bars = network.histogram[layer];
-  if (curve && bars) {
-    say("function", `${app.label(app.view.network, layer)}, f(x) = ${curve.formula}, with its derivative; the layer's inputs lie between ${plain(bars.low)} and ${plain(bars.high)}.`);
-    const states = network.dead.map((dead, i) => `layer ${i + 1}: ${app.label(app.view.network, i)}, ${app.told.settings.hidden[i]} units, dead: ${numbers(dead)}, saturated: ${numbers(network.saturated[i])}`);
-    byId("diagram-canvas").setAttribute("aria-label", `Network ${app.told.sizes.join(" – ")}. ${states.join("; ")}.`);
-  } else byId("diagram-canvas").setAttribute("aria-label", "Network without hidden layers.");
-}
-
-const numbers = (units) => (units.length ? units.map((unit) => unit + 1).join(", ") : "none");
 
 function stepRange(step) {
   return [step[0] ?? 0, Math.max(step.at(-1) ?? 0, (step[0] ?? 0) + 10)];
@@ -142,10 +159,14 @@ function lossRange(series) {
 }
 
 function shareRange(series) {
-  const low = least(series.flatMap(({ y }) => y.filter((value) => value !== null)), 0.5);
+  const low = least(
+    series.flatMap(({ y }) => y.filter((value) => value !== null)),
+    0.5,
+  );
   return [Math.min(0.5, Math.floor(low * 10) / 10), 1.02];
 }
 
 // of arrays that may be too long to spread
-const least = (values, otherwise) => values.reduce((a, b) => Math.min(a, b), values[0] ?? otherwise);
+const least = (values, otherwise) =>
+  values.reduce((a, b) => Math.min(a, b), values[0] ?? otherwise);
 const most = (values, otherwise) => values.reduce((a, b) => Math.max(a, b), values[0] ?? otherwise);

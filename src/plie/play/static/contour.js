@@ -38,8 +38,28 @@ export function traceContour(context, pairs, side, x, y) {
 
 // edges are top, right, bottom, left; which of them the line joins, by the corners above zero
 const SEGMENTS = [
-  [], [[3, 0]], [[0, 1]], [[3, 1]], [[1, 2]], [[3, 0], [1, 2]], [[0, 2]], [[3, 2]],
-  [[2, 3]], [[0, 2]], [[0, 1], [2, 3]], [[1, 2]], [[1, 3]], [[0, 1]], [[3, 0]], [],
+  [],
+  [[3, 0]],
+  [[0, 1]],
+  [[3, 1]],
+  [[1, 2]],
+  [
+    [3, 0],
+    [1, 2],
+  ],
+  [[0, 2]],
+  [[3, 2]],
+  [[2, 3]],
+  [[0, 2]],
+  [
+    [0, 1],
+    [2, 3],
+  ],
+  [[1, 2]],
+  [[1, 3]],
+  [[0, 1]],
+  [[3, 0]],
+  [],
 ];
 
 // Logits of the 256 probabilities: between cells they are nearer to straight lines.

@@ -8,12 +8,19 @@ import { set } from "./training.js";
 
 export function mountData(app) {
   const sets = new Map(app.zoo.data.map((row) => [row.name, row]));
-  byId("data-sets").append(...app.zoo.data.map(({ name }) => choice(name, title(name))), choice("points", "Your own points"));
+  byId("data-sets").append(
+    ...app.zoo.data.map(({ name }) => choice(name, title(name))),
+    choice("points", "Your own points"),
+  );
   byId("data-sets").addEventListener("change", ({ target }) => {
     clearError("data");
     app.change((draft) => {
       // each data set has its own noise; how many points stays
-      draft.data = { name: target.value, n: draft.data.n ?? app.zoo.default.data.n, seed: draft.data.seed ?? 0 };
+      draft.data = {
+        name: target.value,
+        n: draft.data.n ?? app.zoo.default.data.n,
+        seed: draft.data.seed ?? 0,
+      };
     });
   });
   slide("n", (draft, value) => (draft.data.n = value));
@@ -28,14 +35,17 @@ export function mountData(app) {
   function slide(id, edit) {
     byId(id).oninput = ({ target }) => {
       clearError("data");
-      app.change((draft) => edit(draft, target.valueAsNumber), { soon: true });
+      app.change((draft) => edit(draft, Number(target.valueAsNumber.toPrecision(4))), {
+        soon: true,
+      });
     };
   }
 
   function number(id, edit) {
     byId(id).onchange = ({ target }) => {
       clearError("data");
-      if (Number.isFinite(target.valueAsNumber)) app.change((draft) => edit(draft, target.valueAsNumber));
+      if (Number.isFinite(target.valueAsNumber))
+        app.change((draft) => edit(draft, target.valueAsNumber));
     };
   }
 
@@ -65,7 +75,11 @@ export function mountData(app) {
   function showNoise(noise, value) {
     if (!noise) return void (byId("noise-field").hidden = true);
     const slider = byId("noise");
-    Object.assign(slider, { min: noise.low, max: noise.high, step: (noise.high - noise.low) / 100 });
+    Object.assign(slider, {
+      min: noise.low,
+      max: noise.high,
+      step: (noise.high - noise.low) / 100,
+    });
     text(byId("noise-label"), noise.label[0].toUpperCase() + noise.label.slice(1));
     set("noise", value);
     text(byId("noise-value"), Number(value.toPrecision(2)));

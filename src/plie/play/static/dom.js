@@ -34,5 +34,9 @@ export function throttled(wait, call) {
   };
 }
 
-export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)} %`);
-export const plain = (value, digits = 3) => (value === null || value === undefined ? "–" : Number(value.toPrecision(digits)).toString().replace("-", "−"));
+export const percent = (share) =>
+  share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)} %`;
+export const plain = (value, digits = 3) =>
+  value === null || value === undefined
+    ? "–"
+    : Number(value.toPrecision(digits)).toString().replace("-", "−");

@@ -24,6 +24,7 @@ export function pack(points) {
 }
 
 const whole = (value) => Math.round(((clip(value) + REACH) / (2 * REACH)) * 65535);
+const counted = (kinds) => (kinds === 1 ? "1 class" : `${kinds} classes`);
 const clip = (value) => Math.max(-REACH, Math.min(REACH, value));
 
 export function mountDrawing(app) {
@@ -54,7 +55,8 @@ export function mountDrawing(app) {
     const last = stroke.at(-1);
     if (!last || Math.hypot(point[0] - last[0], point[1] - last[1]) > SPACING) put(point);
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (stroke = null));
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => (stroke = null));
   byId("drawing-add").onclick = () => {
     stroke = [];
     strokes.push(stroke);
@@ -72,7 +74,9 @@ export function mountDrawing(app) {
   byId("drawing-use").onclick = () => {
     const points = strokes.flat();
     dialog.close();
-    app.change((draft) => (draft.data = { name: "points", points: pack(points), names: ["x1", "x2"] }));
+    app.change(
+      (draft) => (draft.data = { name: "points", points: pack(points), names: ["x1", "x2"] }),
+    );
   };
 
   function put([x, y]) {
@@ -82,18 +86,36 @@ export function mountDrawing(app) {
   }
 
   function at({ offsetX, offsetY }) {
-    return [(offsetX / canvas.clientWidth) * 2 * REACH - REACH, REACH - (offsetY / canvas.clientHeight) * 2 * REACH];
+    return [
+      (offsetX / canvas.clientWidth) * 2 * REACH - REACH,
+      REACH - (offsetY / canvas.clientHeight) * 2 * REACH,
+    ];
   }
 
   function show() {
     const points = strokes.flat();
     const kinds = [...new Set(points.map((point) => point[2]))];
     // the server numbers classes from 0 up
-    const missing = points.length < LEAST ? `At least ${LEAST} points are needed` : kinds.length < 2 ? "At least two classes are needed" : "";
-    text(byId("drawing-message"), missing ? `${missing}; there are ${points.length} points of ${kinds.length === 1 ? "1 class" : `${kinds.length} classes`}.` : `${points.length} of at most ${app.zoo.limits.points} points.`);
+    const missing =
+      points.length < LEAST
+        ? `At least ${LEAST} points are needed`
+        : kinds.length < 2
+          ? "At least two classes are needed"
+          : "";
+    text(
+      byId("drawing-message"),
+      missing
+        ? `${missing}; there are ${points.length} points of ${counted(kinds.length)}.`
+        : `${points.length} of at most ${app.zoo.limits.points} points.`,
+    );
     byId("drawing-use").disabled = Boolean(missing);
     byId("drawing-undo").disabled = byId("drawing-clear").disabled = points.length === 0;
-    canvas.setAttribute("aria-label", points.length ? `${points.length} points of ${kinds.length} classes` : "No points yet; draw with the mouse or add them below");
+    canvas.setAttribute(
+      "aria-label",
+      points.length
+        ? `${points.length} points of ${counted(kinds.length)}`
+        : "No points yet; draw with the mouse or add them below",
+    );
     draw();
   }
 
@@ -110,7 +132,13 @@ export function mountDrawing(app) {
     context.lineTo(width, height / 2);
     context.stroke();
     for (const [x, y, each] of strokes.flat()) {
-      trace(context, each, ((x + REACH) / (2 * REACH)) * width, ((REACH - y) / (2 * REACH)) * height, 0.26 * rem());
+      trace(
+        context,
+        each,
+        ((x + REACH) / (2 * REACH)) * width,
+        ((REACH - y) / (2 * REACH)) * height,
+        0.26 * rem(),
+      );
       context.fillStyle = css(classes[each]);
       context.fill();
     }
@@ -127,7 +155,9 @@ function makeClasses() {
     const mark = markCanvas();
     const radio = element("input", { type: "radio", name: "drawing-class", value: kind });
     radio.checked = kind === 0;
-    byId("drawing-classes").append(element("label", {}, radio, mark, element("span", { class: "hidden" }, `Class ${kind}`)));
+    byId("drawing-classes").append(
+      element("label", {}, radio, mark, element("span", { class: "hidden" }, `Class ${kind}`)),
+    );
     return mark;
   });
 }

@@ -31,7 +31,8 @@ export class History {
     const keep = (_, i, all) => (all.length - 1 - i) % 2 === 0;
     this.step = this.step.filter(keep);
     for (const network of this.networks) {
-      for (const key of ["loss", "accuracy", "gradient"]) network[key] = network[key].map((column) => column.filter(keep));
+      for (const key of ["loss", "accuracy", "gradient"])
+        network[key] = network[key].map((column) => column.filter(keep));
     }
   }
 }

@@ -1,8 +1,9 @@
 // The websocket: messages out, messages and frames in, and again after a loss.
 
 const LONGEST_WAIT = 5000;
+const FULL = 4429; // the code that a server closes with when it has pages enough
 
-/** Calls `on.open(again)`, `on.message(object)`, `on.frame(frame)` and `on.lost()`. */
+/** Calls `on.open(again)`, `on.message(object)`, `on.frame(frame)` and `on.lost(full)`. */
 export class Live {
   #socket = null;
   #wait = 500;
@@ -21,7 +22,9 @@ export class Live {
   }
 
   #connect() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+    const socket = new WebSocket(
+      `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`,
+    );
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#socket = socket;
@@ -33,9 +36,9 @@ export class Live {
       if (typeof data === "string") this.on.message(JSON.parse(data));
       else this.on.frame(frameOf(data));
     };
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       this.#socket = null;
-      this.on.lost();
+      this.on.lost(code === FULL);
       setTimeout(() => this.#connect(), this.#wait);
       this.#wait = Math.min(this.#wait * 1.6, LONGEST_WAIT);
     };

@@ -78,9 +78,16 @@ function mountUnitWords(app) {
     const network = app.frame?.networks[app.view.network];
     if (!unit || !network) return text(byId("diagram-hover"), "");
     const { layer } = unit;
-    const state = network.dead[layer].includes(unit.unit) ? ", dead" : network.saturated[layer].includes(unit.unit) ? ", saturated" : "";
+    const state = network.dead[layer].includes(unit.unit)
+      ? ", dead"
+      : network.saturated[layer].includes(unit.unit)
+        ? ", saturated"
+        : "";
     const bias = plain(network.bias[layer][unit.unit], 2);
-    text(byId("diagram-hover"), `Layer ${layer + 1}, unit ${unit.unit + 1}: bias ${bias}${state}; shown on the board`);
+    text(
+      byId("diagram-hover"),
+      `Layer ${layer + 1}, unit ${unit.unit + 1}: bias ${bias}${state}; shown on the board`,
+    );
   });
 }
 
@@ -90,7 +97,12 @@ function mountKeys(app) {
   addEventListener("keydown", (event) => {
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !(key in deeds)) return;
-    if (target.closest("dialog, select, textarea, input:not([type=radio], [type=range], [type=checkbox])")) return;
+    if (
+      target.closest(
+        "dialog, select, textarea, input:not([type=radio], [type=range], [type=checkbox])",
+      )
+    )
+      return;
     if (key === " " && target.closest("button, summary, input")) return;
     event.preventDefault();
     deeds[key]();

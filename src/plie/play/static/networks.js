@@ -34,7 +34,10 @@ export function mountNetworks(app, choose) {
     cards.forEach((card, i) => {
       const network = frame.networks[i];
       const cells = frame.small ** 2;
-      const map = unit && i === app.view.network ? network.units[unit.layer]?.subarray(unit.unit * cells, (unit.unit + 1) * cells) : null;
+      const map =
+        unit && i === app.view.network
+          ? network.units[unit.layer]?.subarray(unit.unit * cells, (unit.unit + 1) * cells)
+          : null;
       card.board.draw(network, frame, { unit: map, ...app.aiming?.(i) });
     });
     numbers();
@@ -53,24 +56,56 @@ export function mountNetworks(app, choose) {
   }
 
   function makeCard(index) {
-    const canvas = element("canvas", { class: "board", id: `board-${index}`, tabindex: "0", role: "application", "aria-roledescription": "decision boundary" });
+    const canvas = element("canvas", {
+      class: "board",
+      id: `board-${index}`,
+      tabindex: "0",
+      role: "application",
+      "aria-roledescription": "decision boundary",
+    });
     const mark = markCanvas();
     const name = element("span", { class: "name" });
-    const choice = element("button", { type: "button", class: "plain choice", id: `network-${index}` }, mark, name);
+    const choice = element(
+      "button",
+      { type: "button", class: "plain choice", id: `network-${index}` },
+      mark,
+      name,
+    );
     const accuracy = element("output", { class: "accuracy", id: `accuracy-${index}` }, "–");
     const train = element("span", { class: "train", id: `train-accuracy-${index}` });
-    const remove = element("button", { type: "button", class: "close", id: `remove-${index}` }, "×");
+    const remove = element(
+      "button",
+      { type: "button", class: "close", id: `remove-${index}` },
+      "×",
+    );
     const state = element("p", { class: "state", id: `network-state-${index}` });
     choice.onclick = () => app.look({ network: index });
-    canvas.addEventListener("pointerdown", () => app.view.network !== index && app.look({ network: index }));
+    canvas.addEventListener(
+      "pointerdown",
+      () => app.view.network !== index && app.look({ network: index }),
+    );
     remove.onclick = () => {
       const { network } = app.view;
       const view = { network: Math.max(0, network - (network >= index ? 1 : 0)) };
       app.change((draft) => draft.networks.splice(index, 1), { view });
     };
-    const tested = element("span", { class: "scores" }, element("span", { class: "small" }, "test "), accuracy, train);
+    const tested = element(
+      "span",
+      { class: "scores" },
+      element("span", { class: "small" }, "test "),
+      accuracy,
+      train,
+    );
     const head = element("div", { class: "card-head" }, choice, tested, remove);
-    list.append(element("article", { class: "card", "aria-label": `Network ${index + 1}` }, head, canvas, state));
+    list.append(
+      element(
+        "article",
+        { class: "card", "aria-label": `Network ${index + 1}` },
+        head,
+        canvas,
+        state,
+      ),
+    );
     paintMark(mark, index, css(palette().nets[index]));
     const board = new Board(canvas);
     board.changed = () => app.redraw();
@@ -93,7 +128,10 @@ export function mountNetworks(app, choose) {
       card.choice.parentElement.parentElement.classList.toggle("chosen", chosen);
     });
     add.disabled = cards.length >= app.zoo.limits.networks;
-    text(byId("network-name"), several ? networkName(app, app.view.network) : app.told.sizes.join(" – "));
+    text(
+      byId("network-name"),
+      several ? networkName(app, app.view.network) : app.told.sizes.join(" – "),
+    );
     describe();
   }
 
@@ -111,7 +149,10 @@ export function mountNetworks(app, choose) {
     cards.forEach((card, i) => {
       const network = app.frame?.networks[i];
       const said = network ? `test accuracy ${percent(network.accuracy[1])}` : "not drawn yet";
-      card.board.canvas.setAttribute("aria-label", `Decision boundary of ${networkName(app, i)}, ${said}. Arrow keys move the adversary's crosshair.`);
+      card.board.canvas.setAttribute(
+        "aria-label",
+        `Decision boundary of ${networkName(app, i)}, ${said}. Arrow keys move the adversary's crosshair.`,
+      );
     });
   }
 }

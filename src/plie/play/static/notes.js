@@ -7,7 +7,15 @@ const SHOWN = 6000; // ms
 const OFTEN = 12000; // ms between two summaries for screen readers
 
 /** Where the server's name of a field is on the page, if not under the same id. */
-const PLACES = { n: "n", noise: "noise", classes: "classes", csv: "csv", data: "draw", test: "test", hidden: "layers-more" };
+const PLACES = {
+  n: "n",
+  noise: "noise",
+  classes: "classes",
+  csv: "csv",
+  data: "draw",
+  test: "test",
+  hidden: "layers-more",
+};
 
 export function toast(words, kind = "") {
   const note = element("p", { class: `toast ${kind}` }, words);
@@ -50,14 +58,20 @@ export function mountNotes(app) {
     banner.hidden = false;
     banner.className = "banner busy";
   });
-  app.on("lost", () => {
-    text(banner, "The connection to plie play is lost; trying again …");
+  app.on("lost", (full) => {
+    text(
+      banner,
+      full
+        ? "plie play has as many pages as it can serve; trying again …"
+        : "The connection to plie play is lost; trying again …",
+    );
     banner.hidden = false;
     banner.className = "banner";
   });
   app.on("settings", () => {
     banner.hidden = true;
-    for (const field of document.querySelectorAll(".head .error, .head [aria-invalid]")) if (field.id) clearError(field.id.replace(/-error$/, ""));
+    for (const field of document.querySelectorAll(".head .error, .head [aria-invalid]"))
+      if (field.id) clearError(field.id.replace(/-error$/, ""));
   });
   app.on("error", () => (banner.hidden = true));
   app.on("open", (again) => again && toast("Connected again; training starts anew."));
@@ -68,7 +82,8 @@ export function mountNotes(app) {
 function place(app, field) {
   if (!field) return undefined;
   const [name, first, second] = field.split(".");
-  if (name === "networks") return Number(first ?? 0) === app.view.network ? `activation-${second ?? 0}` : undefined;
+  if (name === "networks")
+    return Number(first ?? 0) === app.view.network ? `activation-${second ?? 0}` : undefined;
   if (name === "hidden" && first !== undefined) return `units-${first}-more`;
   return PLACES[name] ?? (byId(name)?.matches("input, select") ? name : undefined);
 }
@@ -78,7 +93,10 @@ function mountSummary(app) {
   const say = () => {
     if (!app.frame || !app.told) return;
     last = performance.now();
-    const each = app.frame.networks.map((network, i) => `${networkName(app, i)}: test accuracy ${percent(network.accuracy[1])}, test loss ${plain(network.loss[1], 2)}`);
+    const each = app.frame.networks.map(({ accuracy, loss }, i) => {
+      const scores = `test accuracy ${percent(accuracy[1])}, test loss ${plain(loss[1], 2)}`;
+      return `${networkName(app, i)}: ${scores}`;
+    });
     text(byId("summary"), `Epoch ${Math.floor(app.frame.epoch)}. ${each.join("; ")}.`);
   };
   app.on("draw", () => app.playing && performance.now() - last > OFTEN && say());

@@ -41,7 +41,8 @@ export function diverging() {
   const { page, classes, tables } = palette();
   return (tables.diverging ??= (() => {
     const table = new Uint8Array(255 * 3);
-    for (let v = -127; v <= 127; v++) mix(table, v + 127, page, classes[v < 0 ? 0 : 1], 0.9 * (Math.abs(v) / 127) ** 0.8);
+    for (let v = -127; v <= 127; v++)
+      mix(table, v + 127, page, classes[v < 0 ? 0 : 1], 0.9 * (Math.abs(v) / 127) ** 0.8);
     return table;
   })());
 }
@@ -49,7 +50,8 @@ export function diverging() {
 export const css = ([r, g, b], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`;
 
 function mix(table, index, from, to, share) {
-  for (let i = 0; i < 3; i++) table[3 * index + i] = Math.round(from[i] + (to[i] - from[i]) * share);
+  for (let i = 0; i < 3; i++)
+    table[3 * index + i] = Math.round(from[i] + (to[i] - from[i]) * share);
 }
 
 function read() {

@@ -13,7 +13,10 @@ const PATIENCE = 220; // ms after the last key before the server is asked
 
 /** Gives `open({layer})` for a layer of the selected network, `open({network})` for another one. */
 export function mountPicker(app) {
-  const rows = app.zoo.activations.map((row) => ({ row, words: [row.name, row.title, row.family, ...row.aliases].join(" ").toLowerCase() }));
+  const rows = app.zoo.activations.map((row) => ({
+    row,
+    words: [row.name, row.title, row.family, ...row.aliases].join(" ").toLowerCase(),
+  }));
   let place = {};
   let active = -1;
   let timer = 0;
@@ -74,8 +77,14 @@ export function mountPicker(app) {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = rows.filter((each) => words.every((word) => each.words.includes(word)));
     // a name that begins as typed comes first
-    const begins = ({ row }) => (words.length && (row.name.startsWith(words[0]) || row.title.toLowerCase().startsWith(words[0])) ? 0 : 1);
-    found.sort((a, b) => begins(a) - begins(b) || (begins(a) ? 0 : a.row.name.length - b.row.name.length));
+    const begins = ({ row }) =>
+      words.length &&
+      (row.name.startsWith(words[0]) || row.title.toLowerCase().startsWith(words[0]))
+        ? 0
+        : 1;
+    found.sort(
+      (a, b) => begins(a) - begins(b) || (begins(a) ? 0 : a.row.name.length - b.row.name.length),
+    );
     list.replaceChildren(...found.map(({ row }, i) => option(row, i)));
     text(byId("picker-count"), found.length === 1 ? "1 activation" : `${found.length} activations`);
     const current = found.findIndex(({ row }) => row.name === place.text);
@@ -85,7 +94,11 @@ export function mountPicker(app) {
   function option(row, index) {
     const made = element("li", { role: "option", id: `option-${index}`, "aria-selected": "false" });
     made.dataset.name = row.name;
-    made.append(element("b", {}, row.title || row.name), element("span", { class: "tag" }, row.family), element("code", {}, row.formula));
+    made.append(
+      element("b", {}, row.title || row.name),
+      element("span", { class: "tag" }, row.family),
+      element("code", {}, row.formula),
+    );
     return made;
   }
 
@@ -102,15 +115,22 @@ export function mountPicker(app) {
   function pick(name) {
     dialog.close();
     if (place.adds) {
-      const copy = app.settings.networks[app.view.network].map((kept, layer) => (every.checked || layer === app.view.layer ? name : kept));
-      app.change((draft) => draft.networks.push(copy), { view: { network: app.settings.networks.length } });
+      const copy = app.settings.networks[app.view.network].map((kept, layer) =>
+        every.checked || layer === app.view.layer ? name : kept,
+      );
+      app.change((draft) => draft.networks.push(copy), {
+        view: { network: app.settings.networks.length },
+      });
       return;
     }
     const { layer } = place;
-    app.change((draft) => {
-      const layers = draft.networks[app.view.network];
-      for (let i = 0; i < layers.length; i++) if (every.checked || i === layer) layers[i] = name;
-    }, { view: { layer } });
+    app.change(
+      (draft) => {
+        const layers = draft.networks[app.view.network];
+        for (let i = 0; i < layers.length; i++) if (every.checked || i === layer) layers[i] = name;
+      },
+      { view: { layer } },
+    );
   }
 
   return {
@@ -134,7 +154,7 @@ export function mountPicker(app) {
     every.checked = all;
     search.value = "";
     const known = app.zoo.activations.some((row) => row.name === place.text);
-    formula.value = known ? "" : place.text ?? "";
+    formula.value = known ? "" : (place.text ?? "");
     formula.removeAttribute("aria-invalid");
     use.disabled = true;
     say("", "");

@@ -20,7 +20,12 @@ export class Chart {
     const { context, width, height } = room;
     const unit = rem();
     const right = series.some((line) => line.end) ? 2.1 * unit : 1.1 * unit;
-    const f = { left: 2.6 * unit, top: 0.4 * unit, width: width - 2.6 * unit - right, height: height - 0.4 * unit - (xlabel ? 2.1 : 1.35) * unit };
+    const f = {
+      left: 2.6 * unit,
+      top: 0.4 * unit,
+      width: width - 2.6 * unit - right,
+      height: height - 0.4 * unit - (xlabel ? 2.1 : 1.35) * unit,
+    };
     const toX = (value) => f.left + (f.width * (value - x[0])) / (x[1] - x[0] || 1);
     const place = log ? Math.log10 : (value) => value;
     const toY = (value) => f.top + f.height * (1 - (place(value) - y[0]) / (y[1] - y[0] || 1));
@@ -42,7 +47,9 @@ export class Chart {
     context.fillStyle = css(soft);
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const { value, text } of log ? powers(...y) : ticks(...y, f.height / (1.9 * unit), percent)) {
+    for (const { value, text } of log
+      ? powers(...y)
+      : ticks(...y, f.height / (1.9 * unit), percent)) {
       const at = Math.round(toY(value)) + 0.5;
       context.strokeStyle = css(line);
       segment(context, f.left, at, f.left + f.width, at);
@@ -72,7 +79,12 @@ function drawBars(context, f, { low, high, counts, colour }, toX) {
     if (!count) return;
     const left = toX(low + i * step);
     const tall = (0.62 * f.height * count) / most;
-    context.fillRect(left + 0.5, f.top + f.height - tall, Math.max(1, toX(low + (i + 1) * step) - left - 0.5), tall);
+    context.fillRect(
+      left + 0.5,
+      f.top + f.height - tall,
+      Math.max(1, toX(low + (i + 1) * step) - left - 0.5),
+      tall,
+    );
   });
 }
 
@@ -160,8 +172,10 @@ function label(value, step, percent) {
 function powers(low, high) {
   const every = Math.max(1, Math.ceil((high - low) / 5));
   const found = [];
-  for (let p = Math.ceil(low); p <= high; p += every) found.push({ value: 10 ** p, text: `10${superscript(p)}` });
+  for (let p = Math.ceil(low); p <= high; p += every)
+    found.push({ value: 10 ** p, text: `10${superscript(p)}` });
   return found;
 }
 
-const superscript = (number) => String(number).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"[sign === "-" ? 0 : 1 + Number(sign)]);
+const superscript = (number) =>
+  String(number).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"[sign === "-" ? 0 : 1 + Number(sign)]);

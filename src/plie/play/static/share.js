@@ -13,11 +13,21 @@ export function mountShare(app) {
   ask("share-code", () => ({ do: "code" }));
   ask("share-study", () => ({ do: "study" }));
   for (const format of ["png", "svg"]) {
-    ask(`share-${format}`, () => ({ do: "figure", format, network: app.view.network, dark: document.documentElement.dataset.theme === "dark" }));
+    ask(`share-${format}`, () => ({
+      do: "figure",
+      format,
+      network: app.view.network,
+      dark: document.documentElement.dataset.theme === "dark",
+    }));
   }
-  app.on("code", ({ text: code }) => show("As PyTorch", "This makes and trains the networks on the page.", code));
+  app.on("code", ({ text: code }) =>
+    show("As PyTorch", "This makes and trains the networks on the page.", code),
+  );
   app.on("study", ({ text: study, command }) => {
-    save(new Blob([study], { type: "application/yaml" }), command.split(" ").find((word) => word.endsWith(".yaml")) ?? "playground.yaml");
+    save(
+      new Blob([study], { type: "application/yaml" }),
+      command.split(" ").find((word) => word.endsWith(".yaml")) ?? "playground.yaml",
+    );
     show("Study", "The file is saved. Run it with this command.", command);
   });
   app.on("figure", ({ format, base64, name }) => {

@@ -17,11 +17,13 @@ export function mountTraining(app) {
   for (const id of NUMBERS) {
     byId(id).onchange = ({ target }) => {
       // the server says what is wrong with a number, here it only has to be one
-      if (Number.isFinite(target.valueAsNumber)) change((draft) => (draft[id] = target.valueAsNumber), id);
+      if (Number.isFinite(target.valueAsNumber))
+        change((draft) => (draft[id] = target.valueAsNumber), id);
       else show();
     };
   }
-  byId("adversarial").onchange = ({ target }) => change((draft) => (draft.eps = target.checked ? app.view.ball : 0), "eps");
+  byId("adversarial").onchange = ({ target }) =>
+    change((draft) => (draft.eps = target.checked ? app.view.ball : 0), "eps");
   byId("eps").onchange = ({ target }) => {
     const eps = target.valueAsNumber;
     if (!(eps > 0)) return show();
@@ -49,11 +51,18 @@ export function mountTraining(app) {
 export function set(id, value) {
   const control = byId(id);
   if (control.getAttribute("aria-invalid") === "true") return;
-  if (control === document.activeElement && control.type === "number" && control.valueAsNumber === value) return;
+  if (
+    control === document.activeElement &&
+    control.type === "number" &&
+    control.valueAsNumber === value
+  )
+    return;
   const shown = String(value ?? "");
   if (control.value !== shown) control.value = shown;
 }
 
 function fill(id, names) {
-  byId(id).replaceChildren(...names.map((name) => element("option", { value: name }, NAMES[name] ?? name)));
+  byId(id).replaceChildren(
+    ...names.map((name) => element("option", { value: name }, NAMES[name] ?? name)),
+  );
 }

@@ -14,7 +14,11 @@ export function mountUpload(app) {
     const [given] = target.files;
     clearError("csv");
     if (!given) return;
-    if (given.size > MOST) return showError("csv", `${given.name} has ${Math.ceil(given.size / 2 ** 20)} MiB; a file may have at most 1 MiB`);
+    if (given.size > MOST)
+      return showError(
+        "csv",
+        `${given.name} has ${Math.ceil(given.size / 2 ** 20)} MiB; a file may have at most 1 MiB`,
+      );
     file = { name: given.name, text: await given.text() };
     ask(null, null);
     target.value = ""; // the same file can be chosen again, mended
@@ -28,12 +32,17 @@ export function mountUpload(app) {
   }
   app.on("csv", (answer) => {
     byId("csv-columns").hidden = false;
-    const few = answer.kept < answer.rows ? `${answer.kept} of ${answer.rows} rows` : `${answer.rows} rows`;
+    const few =
+      answer.kept < answer.rows ? `${answer.kept} of ${answer.rows} rows` : `${answer.rows} rows`;
     text(byId("csv-note"), `${answer.name}: ${few}, scaled to the plane.`);
     const [x, y] = answer.data.names ?? answer.columns;
     fill("csv-x", answer.columns, x);
     fill("csv-y", answer.columns, y);
-    fill("csv-target", answer.targets, answer.target ?? (byId("csv-target").value || answer.targets.at(-1)));
+    fill(
+      "csv-target",
+      answer.targets,
+      answer.target ?? (byId("csv-target").value || answer.targets.at(-1)),
+    );
     used = answer.data.points;
     app.change((draft) => (draft.data = answer.data));
   });
