@@ -22,6 +22,33 @@ struct V {
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static uint32_t nans(F v) { return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)); }
 
+  using D = __m256d;
+  static constexpr int PARTS = 2;
+  static D all(double v) { return _mm256_set1_pd(v); }
+  static D fma(D a, D b, D c) { return _mm256_fmadd_pd(a, b, c); }
+  static D where_less(D a, D b, D c, D d) {
+    return _mm256_blendv_pd(d, c, _mm256_cmp_pd(a, b, _CMP_LT_OQ));
+  }
+  static void widen(F v, D* part) {
+    part[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+    part[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+  }
+  static F narrow(const D* part) {
+    return _mm256_set_m128(_mm256_cvtpd_ps(part[1]), _mm256_cvtpd_ps(part[0]));
+  }
+  static D raised(D v, D n) {
+    const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(n), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(v), exponent));
+  }
+  static void pair(const double* rows, const int32_t* at, D* two) {
+    const auto join = [&](int i, int j) {
+      const __m256d low = _mm256_castpd128_pd256(_mm_loadu_pd(rows + at[i]));
+      return _mm256_insertf128_pd(low, _mm_loadu_pd(rows + at[j]), 1);
+    };
+    const D even = join(0, 2), odd = join(1, 3);
+    two[0] = _mm256_unpacklo_pd(even, odd), two[1] = _mm256_unpackhi_pd(even, odd);
+  }
+
   // The sums of four registers' lanes.
   static void sums(const F* v, float* out) {
     const F four = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));

@@ -33,6 +33,35 @@ struct V {
   }
   static uint32_t nans(F v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q); }
 
+  using D = __m512d;
+  static constexpr int PARTS = 2;
+  static D all(double v) { return _mm512_set1_pd(v); }
+  static D fma(D a, D b, D c) { return _mm512_fmadd_pd(a, b, c); }
+  static D where_less(D a, D b, D c, D d) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), d, c);
+  }
+  static void widen(F v, D* part) {
+    part[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    part[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+  }
+  static F narrow(const D* part) {
+    const F low = _mm512_castps256_ps512(_mm512_cvtpd_ps(part[0]));
+    return _mm512_insertf32x8(low, _mm512_cvtpd_ps(part[1]), 1);
+  }
+  static D raised(D v, D n) {
+    const __m512i exponent = _mm512_slli_epi64(_mm512_castpd_si512(n), 52);
+    return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(v), exponent));
+  }
+  static void pair(const double* rows, const int32_t* at, D* two) {
+    const auto two_of = [&](int i) { return _mm_loadu_pd(rows + at[i]); };
+    const auto join = [&](int i) {
+      const D v = _mm512_insertf64x2(_mm512_castpd128_pd512(two_of(i)), two_of(i + 2), 1);
+      return _mm512_insertf64x2(_mm512_insertf64x2(v, two_of(i + 4), 2), two_of(i + 6), 3);
+    };
+    const D even = join(0), odd = join(1);
+    two[0] = _mm512_unpacklo_pd(even, odd), two[1] = _mm512_unpackhi_pd(even, odd);
+  }
+
   // The node's number after each level; its low bits are at last the segment's number.
   template <int LEVELS, class = void>
   struct Search {

@@ -17,7 +17,6 @@ constexpr double kLargest = 3.4028234663852886e38;  // float32
 constexpr double kSmall = 1e-36;                    // below which u would lose digits
 constexpr double kFarthest = 1e9;                   // phase that is reduced without loss
 constexpr double kPerPeriod = 0.15915494309189535;  // 1 / (2 pi)
-constexpr double kWhole = 6755399441055744;         // 1.5 * 2^52: what is added to it is rounded
 constexpr double kPeriod = 6.283185307179586, kPeriodRest = 2.4492935982947064e-16;
 
 namespace {

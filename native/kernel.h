@@ -21,28 +21,10 @@
 #include <cstring>
 
 #include "entry.h"
-#include "slow.h"
+#include "tails.h"
 
 namespace plie {
 namespace {
-
-// The lanes of y that are missing, each by itself.
-template <class V>
-typename V::F one_by_one(float (*value)(const Table&, float, bool&), const Table& table,
-                         typename V::F x, typename V::F y, uint32_t missing, bool& open) {
-  if (table.side[0].open && table.side[1].open) {  // nothing more is known of any of them
-    open = true;
-    return y;
-  }
-  float from[V::W], to[V::W];
-  V::store(from, x);
-  V::store(to, y);
-  for (; missing; missing &= missing - 1) {
-    const int lane = __builtin_ctz(missing);
-    to[lane] = value(table, from[lane], open);
-  }
-  return V::load(to);
-}
 
 // Values for instruction sets that look up each by itself.
 template <class V, int LEVELS, int COUNT>
@@ -71,6 +53,11 @@ struct Polynomial {
   explicit Polynomial(const Table& table) : search(table), values(table), table(table) {}
 
   inline __attribute__((always_inline)) F operator()(F x) const {
+    const F y = core(x);
+    return __builtin_expect(V::nans(y) != 0, 0) ? tails<V>(table, x, y, open) : y;
+  }
+
+  inline __attribute__((always_inline)) F core(F x) const {
     F value[COUNT];
     values(search(x), value);
     const F t = V::sub(x, value[0]), *coef = value + 1;
@@ -82,12 +69,7 @@ struct Polynomial {
       const F rest = V::add(V::fma(y, t, V::sub(coef[1], slope)), coef[DEGREE + 1]);
       y = V::fma(slope, t, V::fma(rest, t, coef[0]));
     }
-    const uint32_t missing = V::nans(y);
-    return __builtin_expect(missing != 0, 0) ? mend(x, y, missing) : y;
-  }
-
-  __attribute__((noinline)) F mend(F x, F y, uint32_t missing) const {
-    return one_by_one<V>(slow, table, x, y, missing, open);
+    return y;
   }
 };
 
@@ -113,8 +95,7 @@ struct Few {
     F y = chosen(x, coef[DEGREE]);
 #pragma GCC unroll 4
     for (int k = DEGREE - 1; k >= 0; --k) y = V::fma(y, t, chosen(x, coef[k]));
-    const uint32_t missing = V::nans(y);
-    return __builtin_expect(missing != 0, 0) ? mend(x, y, missing) : y;
+    return __builtin_expect(V::nans(y) != 0, 0) ? tails<V>(table, x, y, open) : y;
   }
 
   inline __attribute__((always_inline)) F chosen(F x, const F* of) const {
@@ -123,11 +104,13 @@ struct Few {
     for (int i = 1; i < COUNT; ++i) value = V::where_less(x, border[i - 1], value, of[i]);
     return value;
   }
-
-  __attribute__((noinline)) F mend(F x, F y, uint32_t missing) const {
-    return one_by_one<V>(slow, table, x, y, missing, open);
-  }
 };
+
+// The core alone.
+template <class V>
+using Core = typename V::F (*)(const Table&, typename V::F x);
+template <class V>
+Core<V> core_of(const Table& table);
 
 // The grid of a table; FACTOR and OWNERS as there. Where borders belong to the left, the cells are
 // numbered one higher: ceil(x * scale) and the half width of the other sign do the rest.
@@ -179,12 +162,27 @@ struct Cubic {
     return __builtin_expect(missing != 0, 0) ? mend(x, y, cell) : y;
   }
 
-  // Beyond the cells f may be a line; what is NaN then is looked up by itself.
+  // Beyond the cells f may be a line; what is NaN then has a value in the core or beyond it.
   __attribute__((noinline)) F mend(F x, F y, F cell) const {
     y = V::where_less(cell, low, V::fma(x, slope[0], offset[0]), y);
     y = V::where_less(high, cell, V::fma(x, slope[1], offset[1]), y);
-    const uint32_t missing = V::nans(y);
-    return missing ? one_by_one<V>(beyond_grid, table, x, y, missing, open) : y;
+    if (V::nans(y) == 0) return y;
+    const F none = V::all(0.0f);
+    const F inner = V::where_less(x, V::all(-reach(0)), none, V::where_less(V::all(reach(1)), x, none, y));
+    if (V::nans(inner) && !is_open(table)) {
+      y = Bits<V>::chosen(Bits<V>::is_nan(y), core_of<V>(table)(table, x), y);
+      if (V::nans(y) == 0) return y;
+    }
+    return tails<V>(table, x, y, open);
+  }
+
+  // From where on the core has nothing: the cell of the wide table after the one in which it ends,
+  // if it does.
+  float reach(int side) const {
+    const int32_t last = table.side[side].first, bits = last ? (last + 1) << kCellBits : kInfinite;
+    float end;
+    std::memcpy(&end, &bits, sizeof end);
+    return end;
   }
 };
 
@@ -196,12 +194,13 @@ template <class V, class Function, bool BACKWARD>
 bool run(const Table& table, const float* x, const float* grad, float* out, size_t n, bool stream) {
   const Function function(table);
   constexpr size_t W = V::W;
-  const auto one = [&](size_t i) {
+  // Always inline: what a call captures lies in memory, and is loaded from there at each turn.
+  const auto one = [&](size_t i) __attribute__((always_inline)) {
     auto y = function(V::load(x + i));
     if constexpr (BACKWARD) y = V::mul(V::load(grad + i), y);
     return y;
   };
-  const auto part = [&](size_t i, size_t count) {  // fewer than a register
+  const auto part = [&](size_t i, size_t count) __attribute__((always_inline)) {  // of a register
     float from[W] = {}, slope[W] = {}, to[W];
     std::memcpy(from, x + i, count * sizeof(float));
     auto y = function(V::load(from));
@@ -233,31 +232,53 @@ bool run(const Table& table, const float* x, const float* grad, float* out, size
   return function.open;
 }
 
-template <class V, int LEVELS, bool BACKWARD>
-Kernel by_degree(int degree, bool fine) {
+// What is made of a table's core: something to run, or the core alone.
+template <class V, bool BACKWARD>
+struct Runs {
+  using Type = Kernel;
+  template <class Function>
+  static constexpr Type of = run<V, Function, BACKWARD>;
+};
+
+template <class V>
+struct Alone {
+  using Type = Core<V>;
+  template <class Function>
+  static typename V::F of(const Table& table, typename V::F x) {
+    return Function(table).core(x);
+  }
+};
+
+template <class V, int LEVELS, class Made>
+typename Made::Type by_degree(int degree, bool fine) {
   switch (fine ? -degree : degree) {
-    case 3: return run<V, Polynomial<V, LEVELS, 3, false>, BACKWARD>;
-    case 5: return run<V, Polynomial<V, LEVELS, 5, false>, BACKWARD>;
-    case 6: return run<V, Polynomial<V, LEVELS, 6, false>, BACKWARD>;
-    case 7: return run<V, Polynomial<V, LEVELS, 7, false>, BACKWARD>;
-    case 8: return run<V, Polynomial<V, LEVELS, 8, false>, BACKWARD>;
-    case 9: return run<V, Polynomial<V, LEVELS, 9, false>, BACKWARD>;
-    case -7: return run<V, Polynomial<V, LEVELS, 7, true>, BACKWARD>;
-    case -8: return run<V, Polynomial<V, LEVELS, 8, true>, BACKWARD>;
-    case -9: return run<V, Polynomial<V, LEVELS, 9, true>, BACKWARD>;
+    case 3: return Made::template of<Polynomial<V, LEVELS, 3, false>>;
+    case 5: return Made::template of<Polynomial<V, LEVELS, 5, false>>;
+    case 6: return Made::template of<Polynomial<V, LEVELS, 6, false>>;
+    case 7: return Made::template of<Polynomial<V, LEVELS, 7, false>>;
+    case 8: return Made::template of<Polynomial<V, LEVELS, 8, false>>;
+    case 9: return Made::template of<Polynomial<V, LEVELS, 9, false>>;
+    case -7: return Made::template of<Polynomial<V, LEVELS, 7, true>>;
+    case -8: return Made::template of<Polynomial<V, LEVELS, 8, true>>;
+    case -9: return Made::template of<Polynomial<V, LEVELS, 9, true>>;
     default: return nullptr;
   }
 }
 
-template <class V, bool BACKWARD>
-Kernel by_levels(int levels, int degree, bool fine) {
-  switch (levels) {
-    case 0: return by_degree<V, 0, BACKWARD>(degree, fine);
-    case 3: return by_degree<V, 3, BACKWARD>(degree, fine);
-    case 4: return by_degree<V, 4, BACKWARD>(degree, fine);
-    case 5: return by_degree<V, 5, BACKWARD>(degree, fine);
+template <class V, class Made>
+typename Made::Type by_levels(const Table& table) {
+  switch (table.levels) {
+    case 0: return by_degree<V, 0, Made>(table.degree, table.fine != 0);
+    case 3: return by_degree<V, 3, Made>(table.degree, table.fine != 0);
+    case 4: return by_degree<V, 4, Made>(table.degree, table.fine != 0);
+    case 5: return by_degree<V, 5, Made>(table.degree, table.fine != 0);
     default: return nullptr;
   }
+}
+
+template <class V>
+Core<V> core_of(const Table& table) {
+  return by_levels<V, Alone<V>>(table);
 }
 
 template <class V, int OWNERS, bool BACKWARD>
@@ -303,8 +324,7 @@ Kernel choose(const Table& table, bool backward) {
     if (table.grid.at)
       return backward ? by_owners<V, true>(table.grid) : by_owners<V, false>(table.grid);
   }
-  const auto by = backward ? by_levels<V, true> : by_levels<V, false>;
-  return by(table.levels, table.degree, table.fine != 0);
+  return backward ? by_levels<V, Runs<V, true>>(table) : by_levels<V, Runs<V, false>>(table);
 }
 
 }  // namespace

@@ -26,6 +26,24 @@ struct V {
     return vaddvq_u32(vandq_u32(bad, bit));
   }
 
+  using D = float64x2_t;
+  static constexpr int PARTS = 2;
+  static D all(double v) { return vdupq_n_f64(v); }
+  static D fma(D a, D b, D c) { return vfmaq_f64(c, a, b); }
+  static D where_less(D a, D b, D c, D d) { return vbslq_f64(vcltq_f64(a, b), c, d); }
+  static void widen(F v, D* part) {
+    part[0] = vcvt_f64_f32(vget_low_f32(v)), part[1] = vcvt_high_f64_f32(v);
+  }
+  static F narrow(const D* part) { return vcvt_high_f32_f64(vcvt_f32_f64(part[0]), part[1]); }
+  static D raised(D v, D n) {
+    const int64x2_t exponent = vshlq_n_s64(vreinterpretq_s64_f64(n), 52);
+    return vreinterpretq_f64_s64(vaddq_s64(vreinterpretq_s64_f64(v), exponent));
+  }
+  static void pair(const double* rows, const int32_t* at, D* two) {
+    const D a = vld1q_f64(rows + at[0]), b = vld1q_f64(rows + at[1]);
+    two[0] = vzip1q_f64(a, b), two[1] = vzip2q_f64(a, b);
+  }
+
   static void sums(const F* v, float* out) {
     vst1q_f32(out, vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])));
   }

@@ -21,6 +21,24 @@ struct V {
   static F mul(F a, F b) { return a * b; }
   static F fma(F a, F b, F c) { return std::fma(a, b, c); }
   static uint32_t nans(F v) { return v != v; }
+  using D = double;
+  static constexpr int PARTS = 1;
+  static D all(double v) { return v; }
+  static D fma(D a, D b, D c) { return std::fma(a, b, c); }
+  static D where_less(D a, D b, D c, D d) { return a < b ? c : d; }
+  static void widen(F v, D* part) { *part = v; }
+  static F narrow(const D* part) { return static_cast<F>(*part); }
+  static D raised(D v, D n) {
+    uint64_t bits, exponent;
+    std::memcpy(&bits, &v, sizeof bits);
+    std::memcpy(&exponent, &n, sizeof exponent);
+    bits += exponent << 52;
+    std::memcpy(&v, &bits, sizeof v);
+    return v;
+  }
+  static void pair(const double* rows, const int32_t* at, D* two) {
+    two[0] = rows[*at], two[1] = rows[*at + 1];
+  }
   static void sums(const F* v, float* out) { std::memcpy(out, v, 4 * sizeof(float)); }
   static F all(float v) { return v; }
   static F floor(F v) { return std::floor(v); }

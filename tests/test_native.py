@@ -91,7 +91,7 @@ def fma(a, b, c):
 
 
 def exponential(x):
-    """As native/slow.cpp does it."""
+    """As native/tails.h does it."""
     if abs(x) > 800:
         return 0.0 if x < 0 else INF
     n = float(np.rint(x * 1.4426950408889634))

@@ -35,7 +35,7 @@ FUNCTIONS += ["tanhshrink", "softplus", "squareplus", "siren", "gabor", "sin", "
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     made = tmp_path_factory.mktemp("neon") / "neon"
-    files = [SOURCES / f"{name}.cpp" for name in ("plie", "slow", "program", "plain", "neon")]
+    files = [SOURCES / f"{name}.cpp" for name in ("plie", "program", "plain", "neon")]
     options = ["-std=c++17", "-O2", "-ffp-contract=off", "-static", "-DPLIE_NEON", f"-I{SOURCES}"]
     command = [COMPILER, *options, *map(str, files), str(HERE / "neon.cpp"), "-o", str(made)]
     subprocess.run(command, check=True, timeout=500)

@@ -1,4 +1,4 @@
-"""The evaluator as Triton kernels: what native/kernel.h and native/slow.cpp do, lane by lane.
+"""The evaluator as Triton kernels: what native/kernel.h and native/tails.h do, lane by lane.
 
 This file needs triton, so nothing but `plie.compiled.gpu` imports it, and late. The kernels are
 launched without the compiler's own fusing of products and sums: where one rounding is meant it
@@ -85,7 +85,7 @@ def _polynomial(x, at, rows, DEGREE: tl.constexpr, FINE: tl.constexpr):
 
 @triton.jit
 def _exponential(x, terms):
-    """e^x in float64: the operations of native/slow.cpp."""
+    """e^x in float64: the operations of native/tails.h."""
     inside = tl.minimum(tl.maximum(x, -800.0), 800.0)
     magic = tl.full((), 6755399441055744.0, tl.float64)  # 1.5·2⁵²: leaves the whole part
     n = (inside * tl.full((), 1.4426950408889634, tl.float64) + magic) - magic
@@ -136,7 +136,7 @@ def _line(x, law, missing):
 
 @triton.jit
 def _slow(x, missing, laws, wide):
-    """The wide table, and the closed form beyond it: native/slow.cpp."""
+    """The wide table, and the closed form beyond it: native/tails.h."""
     law = laws + tl.where(x > 0, LAW, 0)
     size = tl.abs(x)
     wide_x = x.to(tl.float64)
