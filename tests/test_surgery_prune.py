@@ -1,6 +1,7 @@
 """Constant units removed: the same outputs, fewer parameters; what cannot be done is refused."""
 
 import copy
+import functools
 
 import networks
 import pytest
@@ -257,6 +258,58 @@ def test_constants_are_joined(join, act, removed):
     report = pruned(model, torch.randn(300, 4), torch.randn(50, 4))
     assert set(report.removed.values()) == ({removed} if removed else set())
     assert len(report.kept) == (2 if act is F.elu else 0)
+
+
+class Inverted(nn.Module):
+    """As in MobileNetV3: each channel filtered by itself, then squeezed and excited, or neither."""
+
+    def __init__(self, norm, padding, gated):
+        super().__init__()
+        self.gated = gated
+        self.one, self.norm = nn.Conv2d(3, 8, 1), norm(8)
+        self.depthwise, self.last = nn.Conv2d(8, 8, 3, padding=padding, groups=8), norm(8)
+        self.squeeze, self.excite = nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1)
+        self.two, self.out = nn.Conv2d(8, 5, 1), nn.Linear(5, 2)
+
+    def forward(self, x):
+        x = F.relu6(self.norm(self.one(x)))
+        x = self.last(self.depthwise(x))
+        if self.gated:
+            x = F.relu6(x)
+            gate = F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
+            x = x * torch.sigmoid(self.excite(gate))
+        return self.out(self.two(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("norm", "padding", "gated"),
+    [("torch", 0, True), ("timm", 1, True), ("torch", 0, False), ("torch", 1, False)],
+)
+def test_channels_that_are_filtered_and_gated(norm, padding, gated):
+    """A dead channel goes from the filter and both layers of the gate; timm's norms have parts."""
+    kind = nn.BatchNorm2d
+    if norm == "timm":
+        networks.importable()
+        from timm.layers import BatchNormAct2d
+
+        kind = functools.partial(BatchNormAct2d, apply_act=False)
+    model, x = Inverted(kind, padding, gated), torch.randn(20, 3, 9, 9)
+    shaken(model)
+    for values in (model.squeeze.bias, model.norm.bias, model.last.bias):
+        nn.init.constant_(values, 3.0)  # so that all others live
+    dies(model.norm, [1, 6, 7])
+    dies(model.depthwise, [3])
+    dies(model.last, [1, 3, 5, 6])
+    with torch.no_grad():  # always at 6: not constant at a border of zeros, nor times a gate
+        model.norm.bias[[6, 7]] = 9.0
+        model.last.weight[7], model.last.bias[7] = 0.01, 2.0
+    report = pruned(model, x, torch.randn(6, 3, 9, 9))
+    gone = set(report.removed["relu6"])
+    assert gone == ({1, 3, 5, 6} if gated else {1} if padding else {1, 6, 7})
+    assert model.depthwise.groups == model.depthwise.in_channels == 8 - len(gone)
+    if gated:
+        assert model.squeeze.in_channels == model.excite.out_channels == model.norm.num_features
+    assert model.two.in_channels == len(model.last.running_var) == 8 - len(gone)
 
 
 class Sized(nn.Module):

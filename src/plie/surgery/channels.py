@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from plie.surgery.graph import DROPOUTS, Graph, Refused, Step, require_alone
-from plie.surgery.layers import is_linear, is_matrix, weights
+from plie.surgery.layers import affine, is_depthwise, is_linear, is_matrix, pads, weights
 
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 AVG_POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -77,9 +77,10 @@ class Channels:
         return len(weights(self.makers[0].module))
 
     @property
-    def layers(self) -> list[Step]:
-        """All layers that make or take them."""
-        return [*self.makers, *(consumer.step for consumer in self.consumers)]
+    def modules(self) -> list[Step]:
+        """All steps that call a module with parameters or buffers."""
+        taken = [consumer.step for consumer in self.consumers]
+        return [*self.makers, *(step for step in self.steps if step.has_state), *taken]
 
 
 def channels(graph: Graph, step: Step) -> Channels:
@@ -96,8 +97,7 @@ def channels(graph: Graph, step: Step) -> Channels:
     waiting, seen = [step], {step}
     while waiting:
         at = waiting.pop(0)
-        require_alone(graph, at)
-        if is_linear(at.module):
+        if _mixes(at):
             found.makers.append(at)
             near = []
         else:
@@ -107,8 +107,7 @@ def channels(graph: Graph, step: Step) -> Channels:
         if not users:
             raise Refused("nothing takes its units")
         for user in users:
-            if is_linear(user.module):
-                require_alone(graph, user)
+            if _mixes(user):
                 found.consumers.append(Consumer(user, at))
             else:
                 near.append(_passing(user, f"its units go into {user}"))
@@ -116,8 +115,23 @@ def channels(graph: Graph, step: Step) -> Channels:
         seen |= set(near)
     found.steps.sort(key=order.__getitem__)
     found.makers.sort(key=order.__getitem__)
+    for each in found.modules:
+        require_alone(graph, each)
     _Counted(graph, found).check()
     return found
+
+
+def _mixes(step: Step) -> bool:
+    """Whether it is a layer that makes units of others.
+
+    Raises:
+        Refused: it does so in groups.
+    """
+    if not is_linear(step.module) or is_depthwise(step.module):
+        return False
+    if getattr(step.module, "groups", 1) != 1:
+        raise Refused(f"{step} is a convolution in groups")
+    return True
 
 
 def _passing(step: Step, why: str) -> Step:
@@ -188,9 +202,10 @@ class _Counted:
     def _repeat(self, step: Step, positions: int) -> int:
         inputs = {self.repeats[before] for before in self.graph.before(step)}
         if _averages(step):
-            if positions < 1 or _dims(step) not in _all_positions(positions):
+            dims, stay = _mean(step)
+            if positions < 1 or dims not in _all_positions(positions):
                 raise Refused(f"its units go into {step}")
-            return -1  # no positions are left
+            return 1 if stay else -1  # no positions are left
         if _flattens(step):
             return 0 if positions and inputs == {1} else next(iter(inputs))
         if len(inputs) > 1 or (inputs == {0} and (step.activation or step.has_state)):
@@ -213,15 +228,17 @@ def _given(step: Step) -> list[Any]:
 
 
 def _averages(step: Step) -> bool:
-    return step.node.target in ("mean", torch.mean) and bool(_dims(step))
+    return step.node.target in ("mean", torch.mean) and bool(_mean(step)[0])
 
 
-def _dims(step: Step) -> frozenset[int]:
-    """Of a mean over some dimensions; empty where they are not told alone."""
-    given = _given(step)
-    if len(given) != 1 or not isinstance(given[0], (int, tuple, list)):
-        return frozenset()
-    return frozenset([given[0]] if isinstance(given[0], int) else given[0])
+def _mean(step: Step) -> tuple[frozenset[int], bool]:
+    """The dimensions of a mean, and whether they stay; none where that is not all it says."""
+    given = dict(zip(("dim", "keepdim"), step.node.args[1:], strict=False)) | step.node.kwargs
+    dims = given.pop("dim", None)
+    stay = given.pop("keepdim", False)
+    if given or not isinstance(dims, (int, tuple, list)):
+        return frozenset(), False
+    return frozenset([dims] if isinstance(dims, int) else dims), bool(stay)
 
 
 def _all_positions(n: int) -> tuple[frozenset[int], frozenset[int]]:
@@ -250,6 +267,17 @@ def padded_average(step: Step) -> bool:
     padding = module.padding
     beyond = any([padding] if isinstance(padding, int) else padding)
     return bool((beyond and module.count_include_pad) or getattr(module, "divisor_override", None))
+
+
+def filtered(layer: Any, value: Tensor) -> Tensor:
+    """A constant behind a convolution of each channel by itself, in float64.
+
+    Where zeros beyond the border are seen only zero remains constant.
+    """
+    weight, bias = affine(layer)
+    made = value * weight.flatten(1).sum(1) + bias
+    unknown = torch.full_like(value, torch.nan)
+    return torch.where(value == 0, bias, unknown) if pads(layer) else made
 
 
 def normalised(norm: Any, value: Tensor) -> Tensor:

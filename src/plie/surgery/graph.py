@@ -232,11 +232,9 @@ def require_own(model: nn.Module, graph: Graph, layers: Collection[Step]) -> Non
 
 
 def require_alone(graph: Graph, step: Step) -> None:
-    """Raises `Refused` where a module with a state is used again, or a convolution is grouped."""
+    """Raises `Refused` where a module with a state is used again."""
     if step.has_state and graph.calls[step.name] > 1:
         raise Refused(f"{step} is used more than once")
-    if getattr(step.module, "groups", 1) != 1:
-        raise Refused(f"{step} is a convolution in groups")
 
 
 def producer(graph: Graph, step: Step) -> Around:

@@ -24,6 +24,17 @@ def is_linear(module: Any) -> bool:
     return (known or is_matrix(module)) and "weight" in module._parameters
 
 
+def is_depthwise(module: Any) -> bool:
+    """Whether it is a convolution of each channel by itself.
+
+    >>> is_depthwise(nn.Conv1d(4, 4, 3, groups=4)), is_depthwise(nn.Conv1d(4, 8, 3, groups=4))
+    (True, False)
+    """
+    if is_matrix(module) or not is_linear(module):
+        return False
+    return bool(1 < module.groups == module.in_channels == module.out_channels)
+
+
 def is_matrix(module: Any) -> bool:
     """Whether it multiplies by a matrix, without positions."""
     return isinstance(module, nn.Linear) or _is_turned(module)

@@ -12,13 +12,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from plie.surgery.channels import (
     Channels,
     channels,
+    filtered,
     is_product,
     is_sum,
     normalised,
     padded_average,
 )
 from plie.surgery.graph import Graph, Refused, Step, at_place, require_own, trace
-from plie.surgery.layers import affine, pads, parameter, require_weights, reshape, weights
+from plie.surgery.layers import (
+    affine,
+    is_depthwise,
+    pads,
+    parameter,
+    require_weights,
+    reshape,
+    weights,
+)
 from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
 from plie.units import again, count, first, original
@@ -170,7 +179,7 @@ def _plans(
                 continue
             found = channels(graph, step)
             seen |= set(found.steps)
-            require_own(model, graph, found.layers)
+            require_own(model, graph, found.modules)
             plan, why = _plan(graph, found, counted)
         except Refused as reason:
             kept[place] = str(reason)
@@ -228,6 +237,8 @@ def _constants(graph: Graph, found: Channels, counted: dict[str, Units]) -> dict
         elif is_product(step):
             nothing = (inputs[0] == 0) | (inputs[-1] == 0)
             values[step] = torch.where(nothing, torch.zeros_like(unknown), inputs[0] * inputs[-1])
+        elif is_depthwise(step.module):
+            values[step] = filtered(step.module, inputs[0])
         elif isinstance(step.module, _BatchNorm):
             values[step] = normalised(step.module, inputs[0])
         elif padded_average(step):
@@ -261,7 +272,7 @@ def _shrink_inputs(layer: Any, keep: Tensor, said: Tensor, repeat: int) -> None:
     reshape(layer, weights(layer)[:, columns], more)
 
 
-SIZES = ("num_features", "num_parameters")
+SIZES = ("num_features", "num_parameters", "in_channels", "out_channels", "groups")
 
 
 def _shrink(module: nn.Module, keep: Tensor) -> None:

@@ -13,6 +13,8 @@ from itertools import chain
 from typing import Any
 
 from torch import Tensor, fx, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
@@ -83,6 +85,7 @@ class _Recorder(TorchFunctionMode):
         self.path: list[str] = []
         self.begun: list[_Begun] = []  # modules that are whole, one within another
         self.nodes: Any = WeakIdKeyDictionary()
+        self.modules = dict(model.named_modules())
         own = chain(model.named_parameters(), model.named_buffers())
         self.names = {id(tensor): name for name, tensor in own}
 
@@ -114,8 +117,12 @@ class _Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.begun or not self.path:
             return func(*args, **kwargs)
-        begun = _Begun(self, args, kwargs)
-        result = func(*args, **kwargs)
+        if func is functional.batch_norm and isinstance(self.modules[self.path[-1]], _BatchNorm):
+            # Of a normalisation with parts of its own, as timm has them: it is the module's step.
+            begun, result = _Begun(self, args[:1], {}), func(*args, **kwargs)
+            self.add("call_module", self.path[-1], begun, result)
+            return result
+        begun, result = _Begun(self, args, kwargs), func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if getattr(Tensor, name, None) is func:
             self.add("call_method", name, begun, result)

@@ -187,7 +187,7 @@ def _consumers(model: nn.Module, graph: Graph, step: Step) -> list[Consumer]:
     """The layers that take an activation's units; none where others have a part in them."""
     with contextlib.suppress(Refused):
         found = channels(graph, step)
-        require_own(model, graph, found.layers)
+        require_own(model, graph, found.modules)
         added = any(is_sum(each) for each in found.steps)
         if not added and [each for each in found.steps if each.activation] == [step]:
             return found.consumers
