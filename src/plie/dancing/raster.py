@@ -223,10 +223,7 @@ def write_mp4(path: Path, drawn: Iterator[Frame], fps: float) -> None:
                 film.stdin.write(first.tobytes())
                 for each in drawn:
                     film.stdin.write(each.tobytes())
-        except BaseException:
-            film.kill()
-            raise
-        finally:
+        finally:  # without more to read it ends
             film.wait()
         said.seek(0)
         last = said.read().decode(errors="replace").strip().splitlines()[-1:]
