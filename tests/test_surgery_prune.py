@@ -473,3 +473,32 @@ def test_networks_of_plie_and_a_living_one():
     assert set(report.removed["layers.2"]) >= {0, 7}
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     assert str(plie.prune(model, x)) == "21 parameters before, 21 after"
+
+
+@pytest.mark.parametrize(
+    ("model", "batches", "why"),
+    [
+        ("mlp", torch.zeros(1, 3), "not str"),
+        (nn.Linear(3, 3), 3, "an iterable of batches, not int"),
+        (nn.Linear(3, 3), [], "batches are empty"),
+        (nn.Linear(3, 3), ["x"], "a batch is a tensor"),
+        (nn.LazyLinear(3), torch.zeros(1, 3), "run the model on a batch first"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(model, batches, why):
+    for operation in (plie.prune, plie.revive, plie.collapse):
+        with pytest.raises(plie.InputError, match=why):
+            operation(model, batches)
+
+
+def test_a_compiled_model_is_pruned_and_outputs_without_a_number_are_compared():
+    class Masked(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).masked_fill(x[:, :1] > 0, -torch.inf)
+
+    model, x = Masked(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2)), torch.randn(40, 3)
+    dies(model[0], [2])
+    compiled = torch.compile(model, backend="eager")
+    want = compiled(x)
+    assert 2 in plie.prune(compiled, x).removed["1"]
+    assert torch.allclose(compiled(x), want, atol=1e-6)

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 import plie
 from plie.recognise import activation_of, name_of_call
+from plie.surgery import overhead
 from plie.surgery.report import CouldNotWarning
 from plie.surgery.swap import places
 
@@ -233,6 +234,62 @@ def test_what_a_checkpoint_runs_again_is_the_new_one(reentrant):
     assert torch.allclose(x.grad, want, atol=1e-6)
     with pytest.warns(CouldNotWarning, match="a gradient checkpoint of a function that is no"):
         plie.swap(Closed(False), "relu", "sin")
+
+
+def test_what_is_compiled_already_computes_with_the_new_one():
+    """The wrapped model is changed, and the wrapper compiles it again."""
+    model, x = nn.Sequential(nn.Linear(3, 3), Inner()), torch.randn(9, 3)
+    compiled = torch.compile(model, backend="eager")
+    compiled(x)
+    report = plie.swap(compiled, "relu", "sin")
+    assert [r.place for r in report.replaced] == ["1.relu"]
+    assert torch.allclose(compiled(x), model[0](x).sin() + 1, atol=1e-6)
+    plie.swap(nn.DataParallel(model), "sin", "tanh")
+    assert torch.allclose(compiled(x), model[0](x).tanh() + 1, atol=1e-6)
+
+
+SILU = plie.get("silu")
+
+
+class Record(nn.Module):
+    """An activation of Plié called as a function, and one kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = plie.get("relu")
+
+    def forward(self, x):
+        return self.kept(SILU(x))
+
+
+def test_activations_called_as_functions():
+    model, x = Record(), torch.randn(20)
+    report = plie.swap(model, {"silu": "sin", "relu": "tanh"})
+    assert {r.place: r.how for r in report.replaced} == {"kept": "attribute", "silu": "call"}
+    assert torch.allclose(model(x), x.sin().tanh(), atol=1e-6)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    assert torch.allclose(compiled(x), x.sin().tanh(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "to", "why"),
+    [
+        ("resnet18", "tanh", "not str"),
+        (nn.Sequential(nn.ReLU()), 3, "a name, an activation or a list of these, not int"),
+        (nn.ReLU(), "tanh", "an activation itself"),
+        (nn.Sequential(nn.GELU()), "tanh", "the model has gelu"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(model, to, why):
+    with pytest.raises(plie.InputError, match=why):
+        plie.swap(model, "relu", to)
+
+
+def test_the_overhead_is_measured_of_what_was_swapped():
+    assert overhead.networks()["calls, swapped"].swapped_relu.activation.name == "silu"
+    found = overhead.measure(2, passes=2)
+    assert list(found) == ["layers", "calls, swapped"]
+    assert all(microseconds > 0 for microseconds in found.values())
 
 
 def test_an_operation_after_another():
