@@ -233,6 +233,7 @@ export class App {
 /** Whether settings came back as they were sent; the server may have filled in what was left out. */
 function agree(sent, told) {
   if (typeof sent !== "object" || sent === null) return sent === told;
+  if (Array.isArray(sent) && sent.length !== told?.length) return false;
   return Object.keys(sent).every(
     (key) => sent[key] === undefined || (told?.[key] !== undefined && agree(sent[key], told[key])),
   );
