@@ -48,6 +48,8 @@ def diagnose(
     chosen = find(model, data, target=target, act=act, seed=which, weights=weights)
     size = _positive("--batch", batch)
     x = chosen.data.seen_by(chosen.model, images or None)
+    kinds = [p.dtype for p in chosen.model.parameters() if p.is_floating_point()]
+    x = x.to(kinds[0]) if kinds else x
     found = look(chosen.model, _batches(chosen.data, x, most, size))
     if as_json:
         print(found.to_json())

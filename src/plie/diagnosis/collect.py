@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._pytree import tree_leaves
+from torch.utils.data import Dataset, IterableDataset
 
 from plie.attack.base import device_of, undisturbed
 from plie.diagnosis.counter import Counter
 from plie.diagnosis.flow import Arrivals
 from plie.diagnosis.place import FEW
 from plie.diagnosis.record import Diagnosis
-from plie.errors import InputError
+from plie.errors import InputError, PlieError
 from plie.training.measures import losses
 from plie.units import Sighting, each, feed, original, watching
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 Loss = Callable[[Any, Any], Tensor]
 NO_LOSS = "The gradients were not looked at: give a loss, or batches (x, y) that tell it."
+NO_GRADIENT = "The gradients were not looked at: the loss does not depend on any weights."
 NO_WEIGHTS = "No layer has weights that are learned, so that there are no gradients to look at."
 NO_ACTIVATION = "No elementwise activation was seen, as a module or as a call."
 
@@ -56,7 +60,8 @@ def diagnose(
         A record that prints itself, with `to_frame`, `plot` and `save`.
 
     Raises:
-        InputError: no batch, a negative tolerance, or a place whose number of units changes.
+        InputError: no batch, a negative tolerance, a batch on which the model fails, a
+            place whose number of units changes, or a model of TorchScript.
 
     >>> import plie
     >>> model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -66,27 +71,92 @@ def diagnose(
     >>> found["1"].dead.tolist(), found["1"].linear.tolist()
     ([True, False, False, False], [False, True, False, False])
     """
-    if not tolerance >= 0:
-        raise InputError(f"tolerance is the size of a derivative, at least 0, not {tolerance}")
+    if not isinstance(tolerance, (int, float)) or not tolerance >= 0:
+        raise InputError(f"tolerance is the size of a derivative, at least 0, not {tolerance!r}")
+    if loss is not None and (isinstance(loss, type) or not callable(loss)):
+        raise InputError(f"loss is a function of (output, y), not {loss!r}")
     model = original(model)
+    _check_batches(batches)
+    arrivals = Arrivals(model)
     collector = Collector(model, tolerance)
-    arrivals, n = Arrivals(model), 0
+    missing, n = NO_LOSS if loss is None else NO_GRADIENT, 0
     with looking(model, collector):
-        for n, batch in enumerate(each(batches), start=1):  # noqa: B007 - counted
+        for batch in each(batches):
+            if _is_empty(batch):
+                continue
+            n += 1
             with torch.set_grad_enabled(loss is not None or not isinstance(batch, Tensor)):
-                value = _loss(feed(model, batch), batch, loss)
-            if arrivals.possible and value is not None and value.requires_grad:
-                arrivals.add(value.mean())
+                with _naming(batch, n, type(model).__name__):
+                    output = feed(model, batch)
+                value = _loss(output, batch, loss)
+            if value is None:
+                missing = _misfit(output, batch) if loss is None else NO_GRADIENT
+            elif arrivals.possible and value.requires_grad:
+                # What a checkpoint computes again for it has been seen.
+                with collector.resting(), _naming(batch, n, "the gradient"):
+                    arrivals.add(value.mean())
     if n == 0:
         raise InputError("batches are empty; give at least one")
     flow, places = arrivals.finish(), collector.finish()
-    return Diagnosis(places, flow, n, tuple(_notes(flow, places, arrivals.possible)))
+    return Diagnosis(places, flow, n, tuple(_notes(flow, places, arrivals.possible, missing)))
 
 
-def _notes(flow: Sequence[Flow], places: Sequence[Place], learned: bool) -> Iterator[str]:
+def _check_batches(batches: Any) -> None:
+    """Refuse what would be gone through in another way than is meant."""
+    if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
+        raise InputError(
+            f"batches are a tensor or an iterable of batches: give a DataLoader of the "
+            f"{type(batches).__name__}"
+        )
+    if isinstance(batches, tuple) and len(batches) == 2:
+        x, y = batches
+        tensors = isinstance(x, Tensor) and isinstance(y, Tensor)
+        if tensors and (x.dtype != y.dtype or x.shape[1:] != y.shape[1:]):
+            raise InputError("batches are several: of one pair (x, y) give [(x, y)]")
+
+
+def _is_empty(batch: Any) -> bool:
+    tensors = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
+    return bool(tensors) and tensors[0].numel() == 0
+
+
+@contextmanager
+def _naming(batch: Any, n: int, what: str) -> Iterator[None]:
+    """Say on which batch something fails that was given: torch only tells of shapes.
+
+    Raises:
+        InputError: it failed as wrong shapes, types and arguments do.
+    """
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, (PlieError, torch.OutOfMemoryError)):
+            raise
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{what} fails on batch {n}, {_shape(batch)}: {reason[0]}") from error
+
+
+def _shape(batch: Any) -> str:
+    """What a batch is, in a few words.
+
+    >>> _shape((torch.zeros(2, 3), "label"))
+    'float32 (2, 3)'
+    """
+    if isinstance(batch, Mapping):
+        return ", ".join(f"{name} {_shape(value)}" for name, value in batch.items())
+    if isinstance(batch, (tuple, list)) and batch:
+        return _shape(batch[0])
+    if isinstance(batch, Tensor):
+        return f"{str(batch.dtype).removeprefix('torch.')} {tuple(batch.shape)}"
+    return f"of {type(batch).__name__}"
+
+
+def _notes(
+    flow: Sequence[Flow], places: Sequence[Place], learned: bool, missing: str
+) -> Iterator[str]:
     """What was not looked at, or not enough."""
     if not flow:
-        yield NO_LOSS if learned else NO_WEIGHTS
+        yield missing if learned else NO_WEIGHTS
     if not places:
         yield NO_ACTIVATION
     fewest = min((place.samples for place in places), default=FEW)
@@ -126,6 +196,7 @@ class Collector:
     def __init__(self, model: nn.Module, tolerance: float = 0.0, *, ranked: bool = True) -> None:
         self._tolerance, self._ranked = tolerance, ranked
         self._counters: dict[str, Counter] = {}
+        self._rests = False
         # How many values each layer learns at most of one kind: more than one are for channels.
         self._learned = {
             name: max((p.numel() for p in module.parameters()), default=0)
@@ -134,11 +205,21 @@ class Collector:
 
     def see(self, seen: Sighting) -> None:
         """Count one activation as it is computed."""
-        if seen.x.numel() == 0 or seen.x.ndim == 0 or not seen.x.is_floating_point():
+        if self._rests or seen.x.ndim == 0 or not seen.x.is_floating_point():
             return
-        if seen.place not in self._counters:
-            self._counters[seen.place] = self._counter(seen)
-        self._counters[seen.place].add(seen)
+        with saved_tensors_hooks(_same, _same):  # a checkpoint around keeps none of the counting
+            if seen.place not in self._counters:
+                self._counters[seen.place] = self._counter(seen)
+            self._counters[seen.place].add(seen)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Count nothing meanwhile."""
+        self._rests = True
+        try:
+            yield
+        finally:
+            self._rests = False
 
     def _counter(self, seen: Sighting) -> Counter:
         # A call that learns is PReLU's, whose values are for channels.
@@ -156,6 +237,10 @@ class Collector:
         return tuple(counter.finish() for counter in self._counters.values())
 
 
+def _same(saved: Tensor) -> Tensor:
+    return saved
+
+
 def _loss(output: Any, batch: Any, loss: Loss | None) -> Tensor | None:
     """The loss of a batch, or None where nothing tells it."""
     pair = isinstance(batch, (tuple, list)) and len(batch) == 2
@@ -163,13 +248,27 @@ def _loss(output: Any, batch: Any, loss: Loss | None) -> Tensor | None:
     if isinstance(output, Tensor) and isinstance(y, Tensor):
         y = y.to(output.device)
     if loss is not None:
-        return loss(output, y)
+        value = loss(output, y)
+        if not isinstance(value, Tensor):
+            raise InputError(f"a loss is a tensor, not {type(value).__name__}")
+        return value
     own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
     if isinstance(own, Tensor):
         return own
     if pair and isinstance(output, Tensor) and isinstance(y, Tensor) and _fits(output, y):
         return losses(output, y)
     return None
+
+
+def _misfit(output: Any, batch: Any) -> str:
+    """Why there is no loss."""
+    pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+    if not (pair and isinstance(output, Tensor) and isinstance(batch[1], Tensor)):
+        return NO_LOSS
+    return (
+        f"The gradients were not looked at: outputs, {_shape(output)}, and y, {_shape(batch[1])}, "
+        "are neither logits and classes nor predictions and as many numbers; give a loss."
+    )
 
 
 def _fits(output: Tensor, y: Tensor) -> bool:

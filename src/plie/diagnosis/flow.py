@@ -6,8 +6,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from plie.diagnosis.place import Flow
+from plie.errors import InputError
 
 
 def weights_of(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -17,12 +19,17 @@ def weights_of(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     beside its layers, such as the embedding of positions. A weight that several layers share
     belongs to the first.
 
+    Raises:
+        InputError: weights that the first batch is to make.
+
     >>> list(weights_of(nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))))
     ['0', '2']
     """
     found: dict[str, list[nn.Parameter]] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
+        if any(map(is_lazy, module.parameters(recurse=False))):
+            raise InputError(f"'{name}' has no weights yet: call the model with a batch before")
         own = [p for p in module.parameters(recurse=False) if p.requires_grad and p.ndim > 1]
         own = [p for p in own if id(p) not in seen]
         seen.update(map(id, own))

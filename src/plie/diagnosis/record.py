@@ -162,6 +162,9 @@ class Diagnosis:
     def __str__(self) -> str:
         return plain(self)
 
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {self.headline}>"
+
     def _repr_html_(self) -> str:
         from plie.diagnosis.page import fragment
 
