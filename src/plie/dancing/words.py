@@ -6,7 +6,7 @@ import contextlib
 import re
 import textwrap
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -187,7 +187,7 @@ def _stretched_brace(x: float, top: float, bottom: float) -> Path:
     return brace.transformed(_affine().translate(-low, -over).scale(1.0, scale).translate(x, top))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _maths(text: str) -> Path:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
@@ -195,7 +195,7 @@ def _maths(text: str) -> Path:
     return TextPath((0, 0), f"${text}$", FORMULA, FontProperties(math_fontfamily="dejavusans"))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _letters(text: str, size: float, weight: str = "bold") -> Path:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
