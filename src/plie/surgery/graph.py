@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -26,6 +26,7 @@ from plie.surgery.recorded import recorded
 if TYPE_CHECKING:
     from plie.activation import Activation
 
+Made = TypeVar("Made")
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.InstanceNorm2d)
 
@@ -187,6 +188,28 @@ def _step(model: nn.Module, node: fx.Node) -> Step:
 
 class Refused(Exception):  # noqa: N818 - it is no error, but an answer
     """Why an operation leaves a place as it is."""
+
+
+def tried(
+    places: Iterable[str], attempt: Callable[[str], Made]
+) -> tuple[dict[str, Made], dict[str, str]]:
+    """What an attempt makes of each place, and by place why where it is refused.
+
+    >>> def attempt(place):
+    ...     if place == "2":
+    ...         raise Refused("it is the second")
+    ...     return place + "!"
+    >>> tried(["1", "2"], attempt)
+    ({'1': '1!'}, {'2': 'it is the second'})
+    """
+    made: dict[str, Made] = {}
+    kept: dict[str, str] = {}
+    for place in places:
+        try:
+            made[place] = attempt(place)
+        except Refused as why:
+            kept[place] = str(why)
+    return made, kept
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from plie.surgery.channels import (
     normalised,
     padded_average,
 )
-from plie.surgery.graph import Graph, Refused, Step, at_place, require_own, trace
+from plie.surgery.graph import Graph, Refused, Step, at_place, require_own, trace, tried
 from plie.surgery.layers import (
     affine,
     is_depthwise,
@@ -81,12 +81,12 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
 
     What they said is added to the next layer's bias, so that in evaluation mode the model computes
     the same on these batches, to within rounding, and on all other inputs on which the units stay
-    as they were. Linear layers and convolutions without groups, through batch normalisation,
-    dropout, pooling and flattening. Where units are added, as in a residual network, those of one
-    number go from all terms of the sum at once, and only if they are constant wherever a layer
-    takes them; of a product likewise, which is constant where one factor is zero. A constant that
-    is not zero stays where a convolution pads with zeros behind it, since at the border it is not
-    constant. An optimiser has to be made anew.
+    as they were. Linear layers and convolutions, through those of each channel by itself, batch
+    normalisation, dropout, pooling and flattening. Where units are added, as in a residual
+    network, those of one number go from all terms of the sum at once, and only if they are
+    constant wherever a layer takes them; of a product likewise, which is constant where one factor
+    is zero. A constant that is not zero stays where a convolution pads with zeros behind it, since
+    at the border it is not constant. An optimiser has to be made anew.
 
     Args:
         model: its class and its forward stay; layers shrink.
@@ -114,9 +114,9 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
     model, batches = original(model), again(batches)
     require_weights(model)
     counted = count(model, batches)
-    found = {place: units for place, units in counted.items() if bool(units.constant.any())}
+    constant = [place for place, units in counted.items() if bool(units.constant.any())]
     before = sum(p.numel() for p in model.parameters())
-    plans, kept = _plans(trace(model, batches), model, counted) if found else ([], {})
+    plans, kept = _plans(model, batches, counted, constant) if constant else ([], {})
     with same_outputs(model, first(batches)), torch.no_grad():
         for plan in plans:
             plan.carry_out()
@@ -140,12 +140,14 @@ class _Plan:
         keep: ``(units,)``.
         values: of each consumer, what its units are, NaN where that is not constant.
         places: where they were counted.
+        kept: by place, why constant units of it stay.
     """
 
     channels: Channels
     keep: Tensor
     values: list[Tensor]
     places: list[str]
+    kept: dict[str, str]
 
     @property
     def removed(self) -> tuple[int, ...]:
@@ -164,33 +166,27 @@ class _Plan:
 
 
 def _plans(
-    graph: Graph, model: nn.Module, counted: dict[str, Units]
+    model: nn.Module, batches: Any, counted: dict[str, Units], constant: list[str]
 ) -> tuple[list[_Plan], dict[str, str]]:
     """What to do with each set that has constant units, and why others of them stay."""
-    plans: list[_Plan] = []
-    kept: dict[str, str] = {}
-    seen: set[Step] = set()
-    for place, units in counted.items():
-        if not bool(units.constant.any()):
-            continue
-        try:
-            step = at_place(graph, place)
-            if step in seen:
-                continue
+    graph = trace(model, batches)
+    planned: dict[Step, _Plan] = {}
+
+    def attempt(place: str) -> _Plan:
+        step = at_place(graph, place)
+        if step not in planned:
             found = channels(graph, step)
-            seen |= set(found.steps)
             require_own(model, graph, found.modules)
-            plan, why = _plan(graph, found, counted)
-        except Refused as reason:
-            kept[place] = str(reason)
-            continue
-        kept |= why
-        if not bool(plan.keep.all()):
-            plans.append(plan)
-    return plans, kept
+            planned.update(dict.fromkeys(found.steps, _plan(graph, found, counted)))
+        return planned[step]
+
+    made, kept = tried(constant, attempt)
+    kept |= {place: why for plan in made.values() for place, why in plan.kept.items()}
+    plans = [plan for plan in dict.fromkeys(made.values()) if not bool(plan.keep.all())]
+    return plans, {place: kept[place] for place in counted if place in kept}
 
 
-def _plan(graph: Graph, found: Channels, counted: dict[str, Units]) -> tuple[_Plan, dict[str, str]]:
+def _plan(graph: Graph, found: Channels, counted: dict[str, Units]) -> _Plan:
     """Units that every consumer can do without, and by place why other constant ones stay."""
     constants = _constants(graph, found, counted)
     values = [constants[consumer.source] for consumer in found.consumers]
@@ -210,7 +206,7 @@ def _plan(graph: Graph, found: Channels, counted: dict[str, Units]) -> tuple[_Pl
     if bool(removed.all()):
         removed[0] = False  # a layer has at least one
         why |= {place: why.get(place, "the last unit of a layer stays") for place in places}
-    return _Plan(found, ~removed, values, places), why
+    return _Plan(found, ~removed, values, places, why)
 
 
 def _reason(n: int, consumer: str, others: list[str], zeros: bool) -> str:

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from plie.seeds import check_seed, generator_of
 from plie.surgery.channels import Consumer, channels, is_sum
-from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace
+from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace, tried
 from plie.surgery.layers import require_weights, rows, weights
 from plie.surgery.report import CouldNotWarning, Report, counted
 from plie.units import again, count, original
@@ -126,7 +126,8 @@ def revive(
     require_weights(model)
     found = {place: units.dead for place, units in count(model, batches).items()}
     dead = {place: mask for place, mask in found.items() if bool(mask.any())}
-    made, kept = _made(model, trace(model, batches), dead) if dead else ({}, {})
+    graph = trace(model, batches) if dead else Graph({})
+    made, kept = tried(dead, lambda place: _made(model, graph, place, len(dead[place])))
     outgoing = tuple(place for place, units in made.items() if units.consumers)
     with torch.no_grad():
         for place, units in made.items():
@@ -163,24 +164,19 @@ class _Made:
     consumers: list[Consumer]
 
 
-def _made(
-    model: nn.Module, graph: Graph, dead: dict[str, Tensor]
-) -> tuple[dict[str, _Made], dict[str, str]]:
-    """What makes the units of each place, and why where nothing alone does."""
-    found: dict[str, _Made] = {}
-    kept: dict[str, str] = {}
-    for place in dead:
-        try:
-            step = at_place(graph, place)
-            around = producer(graph, step)
-            require_own(model, graph, [around.maker])
-            layer = around.maker.layer
-            if len(weights(layer)) != len(dead[place]):
-                raise Refused(f"{around.maker} has another number of units")
-            found[place] = _Made(layer, around.between, _consumers(model, graph, step))
-        except Refused as why:
-            kept[place] = str(why)
-    return found, kept
+def _made(model: nn.Module, graph: Graph, place: str, units: int) -> _Made:
+    """What makes the units of a place.
+
+    Raises:
+        Refused: nothing that makes these alone.
+    """
+    step = at_place(graph, place)
+    around = producer(graph, step)
+    require_own(model, graph, [around.maker])
+    layer = around.maker.layer
+    if len(weights(layer)) != units:
+        raise Refused(f"{around.maker} has another number of units")
+    return _Made(layer, around.between, _consumers(model, graph, step))
 
 
 def _consumers(model: nn.Module, graph: Graph, step: Step) -> list[Consumer]:
