@@ -152,7 +152,7 @@ def test_dependencies_are_those_that_are_imported():
     foreign = roots - set(sys.stdlib_module_names) - {"plie"}
     used = {DISTRIBUTIONS.get(name, name) for name in foreign}
     # Extras, each for one thing: GPUs, clusters, several GPUs, others' attacks, benchmarks' rivals,
-    # libraries that the zoo is registered in.
+    # libraries that the zoo is registered in, the playground's server.
     extras = {"triton", "ray", "accelerate", "torchattacks", "jax", "foolbox", "art"}
-    extras |= {"transformers", "timm", "keras"}
+    extras |= {"transformers", "timm", "keras", "starlette", "uvicorn"}
     assert used - extras == required

@@ -75,8 +75,10 @@ class _Resumed(Recipe):
 
     state: defaultdict[Tensor, Any] = field(default_factory=lambda: defaultdict(dict))
 
-    def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
-        made = super().make_optimizer(parameters)
+    def make_optimizer(
+        self, parameters: Any, *, fused: bool | None = None
+    ) -> torch.optim.Optimizer:
+        made = super().make_optimizer(parameters, fused=fused)
         made.state = self.state
         return made
 
