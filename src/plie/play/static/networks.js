@@ -68,7 +68,6 @@ export function mountNetworks(app, choose) {
     const choice = element(
       "button",
       { type: "button", class: "plain choice", id: `network-${index}` },
-      mark,
       name,
     );
     const accuracy = element("output", { class: "accuracy", id: `accuracy-${index}` }, "–");
@@ -120,7 +119,10 @@ export function mountNetworks(app, choose) {
       const name = networkName(app, i);
       text(card.name, name);
       card.name.title = name;
-      card.mark.hidden = !several;
+      if (several !== card.mark.isConnected) {
+        if (several) card.choice.prepend(card.mark);
+        else card.mark.remove();
+      }
       card.remove.hidden = !several;
       card.remove.setAttribute("aria-label", `Remove ${name}`);
       const chosen = several && i === app.view.network;
