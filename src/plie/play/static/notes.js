@@ -103,8 +103,8 @@ function mountSummary(app) {
   app.on("playing", (playing) => !playing && setTimeout(say, 300));
 }
 
-function sentence(words, field = "") {
-  // a sentence that begins with a setting's name keeps it as it is written
+/** As a sentence: with a capital and a full stop, unless it begins with the setting's own name. */
+export function sentence(words, field = "") {
   const begun = field && words.startsWith(field) ? words : words[0].toUpperCase() + words.slice(1);
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,8 +1,10 @@
 // Taking a network away: a link, code, a study, a picture.
 
 import { byId, text } from "./dom.js";
-import { toast } from "./notes.js";
+import { sentence, toast } from "./notes.js";
 import { repaint } from "./palette.js";
+
+const BETWEEN = 250; // ms between two downloads
 
 export function mountShare(app) {
   const close = () => (byId("share").open = false);
@@ -23,12 +25,14 @@ export function mountShare(app) {
   app.on("code", ({ text: code }) =>
     show("As PyTorch", "This makes and trains the networks on the page.", code),
   );
-  app.on("study", ({ text: study, command }) => {
-    save(
-      new Blob([study], { type: "application/yaml" }),
-      command.split(" ").find((word) => word.endsWith(".yaml")) ?? "playground.yaml",
-    );
-    show("Study", "The file is saved. Run it with this command.", command);
+  app.on("study", ({ files, note, command }) => {
+    const names = Object.keys(files);
+    names.forEach((name, i) => {
+      // a browser may take two at the same moment for one
+      setTimeout(() => save(new Blob([files[name]]), name), i * BETWEEN);
+    });
+    const left = note ? ` ${sentence(note)}` : "";
+    show("Study", `${names.join(" and ")} are saved; this command runs them.${left}`, command);
   });
   app.on("figure", ({ format, base64, name }) => {
     const bytes = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
