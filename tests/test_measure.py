@@ -380,6 +380,19 @@ def test_bench(capsys, tmp_path, monkeypatch):
     assert "float32" not in out
 
 
+@pytest.mark.parametrize(("words", "low", "high"), [((), -6, 6), (("-80", "-20"), -80, -20)])
+def test_bench_where_asked(words, low, high, capsys, tmp_path, monkeypatch):
+    seen = []
+    ways = bench._ways
+    monkeypatch.setattr(bench, "_ways", lambda *args: seen.append(args[1]) or ways(*args))
+    rest = ("-n", "1000", "-d", "float32", "--repeats", "1", "-q", "-o", str(tmp_path))
+    between = ("--between", *words) if words else ()
+    assert typed(capsys, "bench", "silu", *between, *rest)[0] == 0
+    assert all(low < x.min() and x.max() < high for x in seen)
+    assert seen
+    assert all(x.std() > (high - low) / 12.1 for x in seen)
+
+
 def test_accuracy(capsys, tmp_path):
     code, out, err = typed(capsys, "accuracy", "relu", "--points", "20", "-o", str(tmp_path))
     assert code == 0
@@ -397,6 +410,8 @@ def test_accuracy(capsys, tmp_path):
         (["bench", "relu", "-n", "0"], "a size is a number of elements"),
         (["bench", "relu", "-d", "float23"], "did you mean 'float32'"),
         (["bench", "relu", "--repeats", "0"], "must be at least 1"),
+        (["bench", "relu", "--between", "2", "-1"], "the first must be less than the second"),
+        (["bench", "relu", "--between", "2", "far"], "--between takes a number, not 'far'"),
         (["bench", "softmax"], "works on whole vectors"),
         (["accuracy", "sliu"], "did you mean 'silu'"),
         (["accuracy", "relu", "--points", "1"], "points must be at least 2"),

@@ -67,6 +67,7 @@ def measure(
     repeats: int = 11,
     compiled: bool = False,
     device: str = "cpu",
+    between: tuple[float, float] | None = None,
     seed: int = 0,
 ) -> Iterator[Timing]:
     """Time each function in every way there is.
@@ -79,13 +80,14 @@ def measure(
         repeats: turns of each way.
         compiled: whether torch.compile is among the ways; it compiles for seconds each.
         device: of `DEVICES`; a GPU is timed by its own clock.
-        seed: of the standard normal inputs.
+        between: where inputs are drawn, evenly; None for standard normal ones.
+        seed: of the inputs.
 
     Yields:
         The timings, the ways of one function and size together.
 
     Raises:
-        InputError: for a type, size, direction or device that there is not.
+        InputError: for a type, size, direction, device or range that there is not.
 
     >>> next(measure(["relu"], sizes=[64], dtypes=["float32"], repeats=3)).way
     'copy'
@@ -102,15 +104,18 @@ def measure(
         raise InputError("torch finds no GPU here: time the CPU with device 'cpu'")
     if any(n < 1 for n in sizes) or repeats < 1:
         raise InputError("sizes and repeats must be at least 1")
+    if between is not None and not between[0] < between[1]:
+        raise InputError(f"between is {between}: the first must be less than the second")
     chosen = [get(name) for name in activations or names(scalar=True)]
     for activation in chosen:
         activation.require_scalar("timing")
     for elements in sizes:
         for dtype in dtypes:
             draw = torch.Generator().manual_seed(seed)
-            x, grad = (
-                torch.randn(elements, generator=draw).to(DTYPES[dtype]).to(device) for _ in range(2)
-            )
+            x, grad = (torch.randn(elements, generator=draw) for _ in range(2))
+            if between is not None:
+                x.uniform_(*between, generator=draw)
+            x, grad = (t.to(DTYPES[dtype]).to(device) for t in (x, grad))
             for activation in chosen:
                 for direction in directions:
                     ways = _ways(activation, x, grad, direction, compiled)

@@ -270,6 +270,10 @@ def bench(
     compiled: Annotated[
         bool, typer.Option("--compiled", help="Time torch.compile of both too (seconds for each).")
     ] = False,
+    between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="LOW HIGH", help="Inputs drawn evenly there, not standard normal."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder.")] = Path("runs/bench"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
 ) -> None:
@@ -295,8 +299,15 @@ def bench(
     chosen = list(activations or names(scalar=True))
     dtype = split_commas(dtype)
     cells = len(chosen) * len(sizes) * len(dtype) * len(timing.DIRECTIONS)
+    ends = None if between is None else [number("--between", text, float) for text in between]
     found = timing.measure(
-        chosen, sizes=sizes, dtypes=dtype, repeats=turns, compiled=compiled, device=device
+        chosen,
+        sizes=sizes,
+        dtypes=dtype,
+        repeats=turns,
+        compiled=compiled,
+        device=device,
+        between=None if ends is None else (ends[0], ends[1]),
     )
     timings = _gathered(found, cells, lambda t: t.way in {"copy", "multiply"})
     if not quiet:
