@@ -166,6 +166,58 @@ def test_a_table_without_a_grid_as_the_model_in_python(row, path):
         assert same(y, torch.from_numpy(model(made, x.numpy(), path)))
 
 
+def ends(made):
+    """Numbers in every cell of the wide table, of its neighbours and of what lies beyond them."""
+    sides = made.packed[: table.CORE.itemsize].view(table.CORE)[0]["side"]
+    found = [0.0, NAN, 1e-40, 4.0, 20.0]
+    for sign, side in zip((-1, 1), sides, strict=True):
+        cells = int(side["first"]) + np.arange(-1, int(side["count"]) + 2)
+        starts = (cells.clip(0, 2039) << 20).astype(np.uint32).view(np.float32).astype(float)
+        found += [sign * far for far in (*starts, *starts * 1.07, 1e6, 3e38, INF)]
+    return torch.tensor(found, dtype=torch.float32)
+
+
+def run_table(made, x, grad=None):
+    """The results of a table alone, and whether it says that some are missing."""
+    y = torch.empty_like(x)
+    flow = None if grad is None else grad.data_ptr()
+    status = evaluator.run(made.pointer, x.data_ptr(), flow, y.data_ptr(), len(x), 1)
+    return y, status == native._MISSING
+
+
+# What falls as an exponential, a polynomial, a line or a power of x, on either side; a core that goes
+# on beyond its grid, to an end and without; open on the left, on the right and on both.
+ENDS = ["silu", "gelu", "elu", "squareplus", "rational", "sqrt_softplus", "arctan", "star_relu"]
+ENDS += ["xielu", "sine_relu", "minsin", "snake"]
+
+
+@pytest.mark.parametrize("path", AVAILABLE)
+@pytest.mark.parametrize("variables", ["", "x"])
+@pytest.mark.parametrize("name", ENDS)
+def test_far_tails_in_every_place_and_company(name, variables, path):
+    """As the model in Python: among others of their kind, and alone among numbers near 0."""
+    evaluator.use(path)
+    made = tables.compiled(plie.get(name)._spec, variables)
+    far, near = ends(made), torch.linspace(-2, 2, 37)
+    expected, usual = (torch.from_numpy(model(made, x.numpy(), path)) for x in (far, near))
+    assert not usual.isnan().any()
+    lost = expected.isnan() & ~far.isnan()
+    for start in range(20):
+        y, missing = run_table(made, far[start:])
+        assert same(y, expected[start:])
+        assert missing or not lost[start:].any()
+    grad = numbers(len(far), seed=1)
+    assert same(run_table(made, far, grad)[0], grad * expected)
+    for i in range(len(far)):
+        x, all_of_it = near.clone(), usual.clone()
+        for place in ((i * 5) % 37, 36 - i % 5):
+            x[place], all_of_it[place] = far[i], expected[i]
+        y, missing = run_table(made, x)
+        assert same(y, all_of_it), far[i]
+        assert missing or not lost[i]
+        assert made.open or not missing
+
+
 @pytest.mark.parametrize("path", AVAILABLE)
 @pytest.mark.parametrize("name", GRIDS + FEW)
 def test_kinks_and_far_ends_of_a_grid(name, path):
