@@ -81,6 +81,9 @@ def test_what_is_wrapped_is_looked_into():
             count(scripted, x)
     with pytest.raises(plie.InputError, match="not str"):
         count("resnet18", x)
+    others = type("DistributedDataParallel", (nn.Sequential,), {})
+    with pytest.raises(plie.InputError, match="give what is inside of the DistributedDataParallel"):
+        count(others(model), x)
 
 
 @pytest.mark.parametrize("spec", ["relu", "hardtanh", "leaky_relu", "swish_beta", "step"])
