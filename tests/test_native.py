@@ -185,8 +185,8 @@ def run_table(made, x, grad=None):
     return y, status == native._MISSING
 
 
-# What falls as an exponential, a polynomial, a line or a power of x, on either side; a core that goes
-# on beyond its grid, to an end and without; open on the left, on the right and on both.
+# What falls as an exponential, a polynomial, a line or a power of x, on either side; a core that
+# goes on beyond its grid, to an end and without; open on the left, on the right and on both.
 ENDS = ["silu", "gelu", "elu", "squareplus", "rational", "sqrt_softplus", "arctan", "star_relu"]
 ENDS += ["xielu", "sine_relu", "minsin", "snake"]
 
