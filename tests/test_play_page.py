@@ -27,7 +27,7 @@ PATIENCE = 30_000  # ms: the machine may be busy
 @pytest.fixture(scope="module")
 def address() -> Any:
     """Of a running playground."""
-    from plie.play.serving import prepare
+    from plie.playground.serving import prepare
 
     server, listening, address = prepare(port=0, processes=1)
     running = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -90,6 +90,10 @@ def updates(page: Any) -> int:
     return int(re.sub(r"\D", "", page.locator("#updates").inner_text()) or 0)
 
 
+def hash_of(page: Any) -> str:
+    return str(page.evaluate("location.hash"))
+
+
 def choose(page: Any, layer: int, name: str) -> None:
     """By the picker of a hidden layer, from 0, in that layer alone."""
     page.locator(f"#activation-{layer}").click()
@@ -119,7 +123,7 @@ def test_relu_solves_xor_and_identity_does_not(visit: Any) -> None:
     page.locator("#reset").click()
     until(lambda: updates(page) == 0, "it begins anew")
     train(page, 300)
-    assert 35 <= percent(page) <= 65
+    assert 25 < percent(page) < 75  # three of the four blobs would be 75
 
 
 def test_an_activation_is_changed_in_training(visit: Any) -> None:
@@ -209,8 +213,8 @@ def test_the_link_brings_everything_back(visit: Any) -> None:
     choose(page, 0, "gelu")
     page.locator("#data-sets").get_by_text("Moons").click()
     expect(page.locator("#activation-2")).to_be_visible()
-    until(lambda: "moons" in page.url and "gelu" in page.url, "the address follows")
-    again = visit("#" + page.url.split("#")[1])
+    until(lambda: {"moons", "gelu"} <= set(re.split(r"\W", hash_of(page))), "the address follows")
+    again = visit(hash_of(page))
     assert again.locator("#lr").input_value() == "0.02"
     expect(again.locator("#activation-0")).to_have_text("GELU")
     expect(again.locator("#activation-2")).to_have_text("ReLU")
@@ -243,7 +247,7 @@ def test_the_lectures_slide_is_alive(visit: Any) -> None:
     expect(page.locator("#accuracy-3")).to_be_visible()
     train(page, 700)
     shares = [percent(page, i) for i in range(4)]
-    assert shares[0] < 70
+    assert shares[0] < 75
     assert shares[2] > 95
     assert shares[3] > 95
 
@@ -280,10 +284,10 @@ def test_code_a_study_and_a_picture_leave_the_page(visit: Any) -> None:
     assert Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
     page.locator("#share summary").click()
     saved_files: list[Any] = []
-    page.on("download", saved_files.append)
+    page.on("download", lambda file: saved_files.append(file))
     page.locator("#share-study").click()
     expect(page.locator("#text-body")).to_contain_text("plie study")
-    until(lambda: len(saved_files) == 2, "the study and its points")
+    until(lambda: page.wait_for_timeout(50) or len(saved_files) == 2, "the study and its points")
     names = {each.suggested_filename for each in saved_files}
     assert names == {"study.yaml", "points.csv"}
 

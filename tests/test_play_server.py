@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from plie.play import points
+from plie.playground import points
 
 SMALL_NET: dict[str, Any] = {
     "hidden": [6],
@@ -27,7 +27,7 @@ SMALL_NET: dict[str, Any] = {
 
 def status(headers: dict[str, str], kind: str = "http", path: str = "/") -> Any:
     """What the application answers first, asked over its own interface."""
-    from plie.play.server import app
+    from plie.playground.server import app
 
     said: list[Any] = []
 
@@ -35,7 +35,7 @@ def status(headers: dict[str, str], kind: str = "http", path: str = "/") -> Any:
         def start(self) -> None: ...
         def close(self) -> None: ...
         def open(self, *_: Any) -> Any:
-            from plie.play.pool import FullError
+            from plie.playground.pool import FullError
 
             raise FullError
 
@@ -91,7 +91,7 @@ def test_files_outside_of_the_page_are_not_served() -> None:
 @pytest.fixture(scope="module")
 def served() -> Any:
     """A running server with one process, and its port."""
-    from plie.play.serving import prepare
+    from plie.playground.serving import prepare
 
     server, listening, address = prepare(port=0, processes=1)
     server.config.app.state.pool._sessions = 3  # type: ignore[union-attr]

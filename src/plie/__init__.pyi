@@ -26,6 +26,7 @@ from .facts import Facts as Facts
 from .many import Networks as Networks
 from .models import CNN as CNN
 from .models import MLP as MLP
+from .playground.serving import play as play
 from .recipe import Recipe as Recipe
 from .study import Study as Study
 from .surgery.collapse import collapse as collapse

@@ -21,7 +21,7 @@ def play(
 ) -> None:
     """Open the playground: networks that train while you look on, in the browser."""
     with loading():
-        from plie.play.serving import play as serve
+        from plie.playground.serving import play as serve
 
     serve(
         host=host,

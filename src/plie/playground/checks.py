@@ -28,7 +28,7 @@ def naming(name: str) -> Iterator[None]:
     >>> with naming("lr"):
     ...     raise InputError("too large")
     Traceback (most recent call last):
-    plie.play.checks.SettingsError: too large
+    plie.playground.checks.SettingsError: too large
     """
     try:
         yield

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from plie.diagnosis.counter import MOSTLY, WEAK, steepest
 from plie.models import in_evaluation
-from plie.play.history import Measured
+from plie.playground.history import Measured
 from plie.units import value_and_slope
 
 if TYPE_CHECKING:
     from plie.activation import Activation
-    from plie.play.player import Network, Player
+    from plie.playground.player import Network, Player
 
 SMALL = 24  # cells of a unit's map, along each side
 TIMES = 3

@@ -18,7 +18,7 @@ import torch
 
 from plie.data import TOYS, Dataset, describe, read_csv
 from plie.errors import InputError, unknown
-from plie.play.checks import real, whole
+from plie.playground.checks import real, whole
 
 MOST = 2000  # points
 LEAST = 10

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from plie.play.session import Session
+from plie.playground.session import Session
 
 TURN = 0.012  # seconds that a page alone trains before others are looked after
 SHORTEST = 0.002

@@ -21,10 +21,10 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from plie.play.points import UPLOAD, described
-from plie.play.pool import FullError, Pool
-from plie.play.presets import PRESETS
-from plie.play.settings import ATTACKS, BALLS, LIMITS, PENALTIES, Settings
+from plie.playground.points import UPLOAD, described
+from plie.playground.pool import FullError, Pool
+from plie.playground.presets import PRESETS
+from plie.playground.settings import ATTACKS, BALLS, LIMITS, PENALTIES, Settings
 from plie.recipe import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ POLICY = (
 )
 REFUSED = 4403  # the code that a websocket is closed with
 OVERFULL = 4429
-STATIC = resources.files("plie.play") / "static"
+STATIC = resources.files("plie.playground") / "static"
 
 
 def app(names: Sequence[str], pool: Pool | None = None) -> Starlette:

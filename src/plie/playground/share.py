@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from plie.attack.gradient import PGD
 from plie.models import MLP, evaluating, gain_of, in_evaluation
-from plie.play.points import DRAWN
-from plie.play.settings import STEPS
+from plie.playground.points import DRAWN
+from plie.playground.settings import STEPS
 from plie.source import has_spec, spec
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from plie.attack.gradient import Gradient
     from plie.data import Dataset
-    from plie.play.player import Network, Player
+    from plie.playground.player import Network, Player
 
 PROBED = 10  # steps of PGD that a hovering pointer shows
 STUDY_SEEDS = 10

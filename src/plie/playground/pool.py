@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from plie.play.worker import CLOSE, FRAME, NAME, OPEN, TEXT, main
+from plie.playground.worker import CLOSE, FRAME, NAME, OPEN, TEXT, main
 
 MOST = 8  # processes
 SESSIONS = 32  # pages at once, of all processes

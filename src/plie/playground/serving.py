@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import socket
@@ -29,7 +30,7 @@ def play(
     open_page: bool = True,
     processes: int | None = None,
 ) -> None:
-    """Serve the playground until Ctrl-C.
+    """Serve the playground until Ctrl-C; in a notebook, until the kernel ends.
 
     Args:
         host: the address to listen on. Anything but the loopback lets everybody on the network
@@ -40,6 +41,10 @@ def play(
 
     Raises:
         InputError: a host or a port that cannot be listened on, or ``plie[play]`` is not installed.
+
+    >>> play(port=70000)
+    Traceback (most recent call last):
+    plie.errors.InputError: a port is a whole number from 0 to 65535, not 70000
     """
     server, listening, address = prepare(host=host, port=port, processes=processes)
     if not _is_loopback(host):
@@ -47,11 +52,25 @@ def play(
             f"warning: on {host} everybody who can reach this machine can use the playground",
             file=sys.stderr,
         )
-    print(f"the playground is at {address}  (Ctrl-C ends it)", flush=True)
+    end = "" if _in_notebook() else "  (Ctrl-C ends it)"
+    print(f"the playground is at {address}{end}", flush=True)
     if open_page:
         threading.Timer(0.8, webbrowser.open, [address]).start()
+    if _in_notebook():
+        serve = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        serve.start()
+        return
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
+
+
+def _in_notebook() -> bool:
+    """Whether something else has the event loop of this thread, which cannot wait for a server."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def prepare(
@@ -70,8 +89,8 @@ def prepare(
     try:
         import uvicorn
 
-        from plie.play.pool import Pool
-        from plie.play.server import LARGEST, app
+        from plie.playground.pool import Pool
+        from plie.playground.server import LARGEST, app
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn", "websockets"):
             raise

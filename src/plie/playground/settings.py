@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from plie.attack.gradient import FGSM, PGD, Gradient
 from plie.errors import InputError, unknown
 from plie.models import INITS
-from plie.play.checks import SettingsError, naming, one_of, real, said, whole
-from plie.play.points import MOST, Points
+from plie.playground.checks import SettingsError, naming, one_of, real, said, whole
+from plie.playground.points import MOST, Points
 from plie.recipe import OPTIMIZERS, Recipe
 from plie.source import activation_of
 

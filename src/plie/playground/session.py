@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from plie.errors import InputError, PlieError, unknown
-from plie.play import share
-from plie.play.aside import Aside
-from plie.play.checks import SettingsError, naming, one_of, real, said, whole
-from plie.play.frame import Painter, curves
-from plie.play.player import Player
-from plie.play.points import UPLOAD, from_csv
-from plie.play.settings import BALLS, LONGEST, Settings, scalar
+from plie.playground import share
+from plie.playground.aside import Aside
+from plie.playground.checks import SettingsError, naming, one_of, real, said, whole
+from plie.playground.frame import Painter, curves
+from plie.playground.player import Player
+from plie.playground.points import UPLOAD, from_csv
+from plie.playground.settings import BALLS, LONGEST, Settings, scalar
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from plie.boundary import MARGIN
 from plie.models import MLP
-from plie.play.history import History
+from plie.playground.history import History
 from plie.seeds import generator_of
 
 if TYPE_CHECKING:
     from plie.activation import Activation
-    from plie.play.settings import Settings
+    from plie.playground.settings import Settings
 
 
 class Network:
@@ -87,7 +87,7 @@ class Player:
     Raises:
         SettingsError: an activation, or data, that cannot be made.
 
-    >>> from plie.play.settings import Settings
+    >>> from plie.playground.settings import Settings
     >>> player = Player(Settings.of({"hidden": [4], "networks": [["relu"], ["tanh"]]}))
     >>> player.train(3)
     >>> player.step, len(player.networks)
