@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn import functional
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
 # %%

@@ -16,7 +16,7 @@ from plie.figures import Curve, boundary_figure, curves_figure
 from plie.models import MLP
 from plie.training import History, correct, fit
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 
 
 # %%

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import plie
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
 # %%

@@ -16,7 +16,7 @@ from plie.data import xor
 from plie.models import MLP
 from plie.training import cross_entropy, fit
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 COLOURS = {"sigmoid": "#0072B2", "tanh": "#D55E00", "hardtanh": "#009E73"}
 STYLES = {"sigmoid": "-", "tanh": "--", "hardtanh": "-."}
 SEEDS, EPOCHS = range(10), 50

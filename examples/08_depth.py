@@ -17,7 +17,7 @@ import plie
 from plie.many import Networks
 from plie.probe import probe
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 COLOURS = {
     "sigmoid": "#0072B2",
     "tanh": "#D55E00",

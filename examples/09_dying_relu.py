@@ -15,7 +15,7 @@ from torch import nn
 
 import plie
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 FOLDER.mkdir(parents=True, exist_ok=True)
 COLOURS = {"relu": "#0072B2", "leaky_relu": "#D55E00", "elu": "#009E73", "silu": "#CC79A7"}
 torch.set_num_threads(1)

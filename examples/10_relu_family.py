@@ -18,7 +18,7 @@ from plie.recipe import Recipe
 from plie.statistics import interval, verdict
 from plie.training import fit
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 BLUE, RED, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SEEDS = range(12)
 torch.set_num_threads(1)  # layers as small as these gain nothing from more

@@ -15,7 +15,7 @@ from plie import adversarial
 from plie.attack import FGSM, PGD
 from plie.plot import save
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 FOLDER.mkdir(parents=True, exist_ok=True)
 EPS = 0.1  # of a pixel's range from 0 to 1
 torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from plie import adversarial
 from plie.plot import save
 from plie.study import Study
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %% [markdown]

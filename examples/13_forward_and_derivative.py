@@ -12,7 +12,7 @@ from pathlib import Path
 import plie
 from plie.plot import curves, save
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 NAMES = ("relu", "parametric_softplus:alpha=10", "silu", "gelu", "elu", "smooth_relu")
 
 # %%

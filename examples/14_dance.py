@@ -11,7 +11,7 @@ from pathlib import Path
 import plie
 from plie.dancing.pose import pose
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+FOLDER = Path("figures" if hasattr(sys, "ps1") else [*sys.argv, "figures"][1])
 NAMES = ("sigmoid", "tanh", "relu", "leaky_relu:negative_slope=0.3", "elu", "silu", "x*sin(x)")
 
 # %% [markdown]
