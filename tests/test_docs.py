@@ -193,6 +193,8 @@ def test_links_of_guides_lead_into_the_site():
     assert moved("[a](docs/lab.md) [b](examples/)", ROOT, "quick-start.md") == (
         "[a](lab.md) [b](tour/index.md)"
     )
+    picture = "[![words](docs/images/curves.png)](docs/lab.md)"
+    assert moved(picture, ROOT, "index.md") == "[![words](images/curves.png)](lab.md)"
     assert moved("[a](https://arxiv.org)", ROOT, "index.md") == "[a](https://arxiv.org)"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DOCS = ROOT / "docs"
-_LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
+_LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")  # of a picture that is a link, both
 _ELSEWHERE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",

@@ -49,7 +49,7 @@ def broken(site: Path) -> list[str]:
     said = []
     for path, page in pages.items():
         for link, loaded in sorted(set(page.links)):
-            if wrong := _wrong(path, link, loaded, pages):
+            if wrong := _wrong(site.resolve(), path, link, loaded, pages):
                 said.append(f"{path.relative_to(site.resolve())}: {link} {wrong}")
     return said + [
         f"{style.relative_to(site)}: {link} is not on this disk"
@@ -58,14 +58,14 @@ def broken(site: Path) -> list[str]:
     ]
 
 
-def _wrong(path: Path, link: str, loaded: bool, pages: dict[Path, _Links]) -> str:
+def _wrong(site: Path, path: Path, link: str, loaded: bool, pages: dict[Path, _Links]) -> str:
     address = urlsplit(link)
     if address.scheme or link.startswith("//"):
         return "is not on this disk" if loaded and address.scheme != "data" else ""
     file, anchor = urldefrag(link)
     # a page for errors has links from the site's root, wherever it is shown
-    start = path.parent if not file.startswith("/") else next(iter(pages)).parent
-    target = (start / unquote(file.partition("?")[0])).resolve() if file else path
+    start = site if file.startswith("/") else path.parent
+    target = (start / unquote(file.partition("?")[0]).lstrip("/")).resolve() if file else path
     if not target.is_file():
         return "leads to no file"
     if anchor and target in pages and not anchor.startswith("__"):

@@ -105,7 +105,7 @@ def write() -> list[str]:
 def overview() -> Page:
     """The page of ``plie`` itself: its functions and classes in groups, its modules as links."""
     made = Page("reference/plie.md")
-    made.add(front(title="plie"), "# `plie` { #plie }", plain(_first_sentence(plie)))
+    made.add(front(title="plie"), "# `plie` { #plie }", _first_sentence(plie))
     rows = [[f"[`plie.{path}`]({_file(path)})", _said(path)] for path in modules()]
     made.add("## Modules", table(["module", "what it is"], rows))
     for title, names in groups().items():
@@ -165,11 +165,11 @@ def _module_text(module: ModuleType) -> str:
 
 
 def _first_sentence(module: ModuleType) -> str:
-    return (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ")
+    return (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "`")
 
 
 def _said(path: str) -> str:
-    return plain(_first_sentence(importlib.import_module(f"plie.{path}")))
+    return _first_sentence(importlib.import_module(f"plie.{path}"))
 
 
 def _layers() -> str:

@@ -129,7 +129,7 @@ def _torch(activation: Activation) -> str:
 def _signature(layer: type[nn.Module]) -> str:
     signature = inspect.signature(layer)
     bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return str(signature.replace(parameters=bare))
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
 
 
 def _arguments(layer: type[nn.Module]) -> str:
@@ -137,7 +137,7 @@ def _arguments(layer: type[nn.Module]) -> str:
     text = inspect.getdoc(layer) or ""
     block = text.partition("\nArgs:\n")[2].partition("\n\n")[0]
     pairs = [line.strip().partition(": ") for line in block.splitlines()]
-    return "\n".join(f"- `{name}`: {plain(said)}" for name, _, said in pairs)
+    return "\n".join(f"- `{name}`: {said}" for name, _, said in pairs)
 
 
 def _parameters(activation: Activation) -> str:

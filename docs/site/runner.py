@@ -118,6 +118,7 @@ def _as_drawing(figure: Figure, name: str) -> str:
         return name
     for ink in (figures.PRINT.ink, "#000000", "#262626"):
         element = element.replace(ink, "currentColor")
+    element = element.replace("#e6e6e6", "var(--line)")  # shaded parts
     element = element.replace(figures.PRINT.paper, "var(--panel)")
     drawn = Path("figures") / name.replace(".png", ".svg")
     drawn.parent.mkdir(exist_ok=True)
