@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import plie
-from plie.units import count, run, watching
+from plie.batches import first, run
+from plie.units import count, watching
 
 SILU, OWN = plie.get("silu"), plie.define("max(x, 0.5)", name="own")
 
@@ -66,6 +68,42 @@ def test_activations_called_as_functions_are_seen():
 def test_one_sample_without_a_dimension_of_samples():
     units = count(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.rand(2))["1"]
     assert (units.samples, len(units.dead)) == (1, 3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("norm", ["", "InstanceNorm"])
+def test_a_channel_is_the_unit_of_one_sample_without_a_dimension_of_samples(n, norm):
+    """As torch's convolutions take it; positions are no units, however many there are."""
+    norms = [getattr(nn, f"{norm}{n}d")(5, affine=True)] if norm else []
+    model = nn.Sequential(getattr(nn, f"Conv{n}d")(3, 5, 2), *norms, nn.ReLU())
+    with torch.no_grad():
+        (norms or model)[0].weight[2] = 0
+        (norms or model)[0].bias[2] = -1
+    x = torch.randn(2, 3, *[6] * n)
+    (both,) = count(model, x).values()
+    (one,) = count(model, [x[0], x[1]]).values()
+    assert one.dead.tolist() == both.dead.tolist() == [False, False, True, False, False]
+    assert one.samples == both.samples == 2 * 5**n
+    pooled = nn.Sequential(*model, getattr(nn, f"AdaptiveAvgPool{n}d")(1), nn.Flatten(0), nn.ReLU())
+    assert len(list(count(pooled, x[0]).values())[1].dead) == 5
+
+
+def test_a_layer_after_one_sample_is_of_its_own_kind():
+    """A convolution of single samples says nothing of what comes in sequences afterwards."""
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv1d(3, 4, 1), nn.Linear(4, 7)
+            self.norm = nn.BatchNorm1d(7)
+
+        def forward(self, x):
+            return torch.relu(self.norm(self.two(torch.tanh(self.one(x)).T)))
+
+    found = count(Both(), torch.randn(3, 6))
+    assert {place: (len(u.dead), u.samples) for place, u in found.items()} == {
+        "tanh": (4, 6), "relu": (7, 6)
+    }  # fmt: skip
 
 
 def test_what_is_wrapped_is_looked_into():
@@ -140,6 +178,34 @@ def test_nothing_is_touched():
     with pytest.raises(RuntimeError), watching(model, lambda seen: None):
         model(torch.randn(6, 5))
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+
+
+OPERATIONS = {
+    "prune": plie.prune,
+    "revive": plie.revive,
+    "collapse": plie.collapse,
+    "init_": lambda model, batches: plie.init_(model, batches=batches),
+    "diagnose": plie.diagnose,
+    "swap": lambda model, batches: plie.swap(model, "relu", "silu", inputs=first(batches)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_all_say_what_is_wrong_with_batches_in_the_same_words(name):
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    x, y = torch.rand(4, 2), torch.arange(4)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for batches, words in {
+        (x, y): r"of one pair \(x, y\) give \[\(x, y\)\]",
+        TensorDataset(x, y): "give a DataLoader of the TensorDataset",
+        (x[:0], x[:0]): "batches are empty",
+        (x[:, :1],): r"^Sequential fails on batch 1, float32 \(4, 1\): mat1 and mat2",
+    }.items():
+        with pytest.raises(plie.InputError, match=words) as told:
+            OPERATIONS[name](model, batches)
+        assert "\n" not in str(told.value)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    OPERATIONS[name](model, [x[:0], (x, y)])
 
 
 def test_what_is_no_batch_is_refused():

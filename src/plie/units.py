@@ -8,17 +8,19 @@ sample. Dead units need not be constant: a step function has none that lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.overrides import TorchFunctionMode
 
+from plie.batches import EMPTY, each, naming, run
 from plie.errors import InputError
-from plie.models import evaluating
 from plie.recognise import activation_of, of_call
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class _Watch(TorchFunctionMode):
         self.counts: dict[str, int] = {}
         self.within = 0  # activations that are being computed: what they call is their own
         self.last: nn.Module = model
+        self.alone = False  # whether that was given one sample, without a dimension of samples
 
     def hooks(self, name: str, module: nn.Module) -> tuple[Any, Any]:
         activation = activation_of(module)
@@ -120,7 +123,7 @@ class _Watch(TorchFunctionMode):
             self.within -= scalar
             self.path.pop()
             if _makes_units(module):
-                self.last = module
+                self.last, self.alone = module, _is_alone(module, output, self.alone)
 
         return before, after
 
@@ -147,7 +150,8 @@ class _Watch(TorchFunctionMode):
     ) -> None:
         self.within += 1
         try:
-            self.see(Sighting(place, owner, activation, call, x, compute, _axis(self.last, x)))
+            axis = _axis(self.last, x, self.alone)
+            self.see(Sighting(place, owner, activation, call, x, compute, axis))
         finally:
             self.within -= 1
 
@@ -170,10 +174,19 @@ def _makes_units(module: nn.Module) -> bool:
     )
 
 
-def _axis(last: nn.Module, x: Tensor) -> int:
-    """The dimension of the units: the second after what has channels, else the last."""
+def _is_alone(module: nn.Module, output: Any, before: bool) -> bool:
+    """Whether there is one sample without a dimension of samples: a convolution tells."""
+    if isinstance(module, _ConvNd):
+        return bool(output.ndim < module.weight.ndim)
+    return before and isinstance(module, _InstanceNorm)
+
+
+def _axis(last: nn.Module, x: Tensor, alone: bool) -> int:
+    """The dimension of the units: that of the channels after what has some, else the last."""
     names = [kind.__name__ for kind in type(last).__mro__]
     images = any(name.startswith(CHANNELS) or name.endswith("2d") for name in names)
+    if images and alone:
+        return 0
     return 1 if x.ndim > 2 and images else x.ndim - 1
 
 
@@ -264,13 +277,14 @@ def count(model: nn.Module, batches: Any) -> dict[str, Units]:
     Args:
         model: run in evaluation mode; its mode, hooks and random state are left as they were. Of
             one that is compiled, what it was made of.
-        batches: a tensor, or an iterable of batches as `run` takes them.
+        batches: a tensor, or an iterable of batches as `plie.batches.run` takes them.
 
     Returns:
         place → its counts, in the order of computation.
 
     Raises:
-        InputError: no batch, or a place whose number of units changes.
+        InputError: no batch, one on which the model fails, or a place whose number of units
+            changes.
 
     >>> model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
     >>> with torch.no_grad():
@@ -294,10 +308,11 @@ def count(model: nn.Module, batches: Any) -> dict[str, Units]:
 
     n = 0
     with watching(model, see):
-        for n, batch in enumerate(each(batches), start=1):  # noqa: B007 - counted
-            run(model, batch)
+        for n, batch in enumerate(each(batches), start=1):
+            with naming(batch, n, type(model).__name__):
+                run(model, batch)
     if n == 0:
-        raise InputError("batches are empty; give at least one")
+        raise InputError(EMPTY)
     return found
 
 
@@ -318,84 +333,3 @@ def original(model: nn.Module) -> nn.Module:
         raise InputError(f"give what is inside of the {kind}, its .module, and wrap that anew")
     wrapped = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}.get(kind)
     return original(getattr(model, wrapped)) if wrapped else model
-
-
-def each(batches: Any) -> Iterable[Any]:
-    """The batches; a tensor alone is one, and so is a mapping.
-
-    Raises:
-        InputError: neither of these, nor several of anything.
-    """
-    if isinstance(batches, (Tensor, Mapping)):
-        return [batches]
-    if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
-        raise InputError(
-            f"batches are a tensor or an iterable of batches, not {type(batches).__name__}"
-        )
-    return batches  # type: ignore[no-any-return]
-
-
-def again(batches: Any) -> Any:
-    """Batches that can be gone through more than once."""
-    return list(each(batches))
-
-
-def first(batches: Any) -> Any:
-    """The first batch.
-
-    Raises:
-        InputError: there is none.
-
-    >>> first([(1, 2), (3, 4)])
-    (1, 2)
-    """
-    for batch in each(batches):
-        return batch
-    raise InputError("batches are empty; give at least one")
-
-
-def run(model: nn.Module, batch: Any) -> Any:
-    """What the model returns for a batch, in evaluation mode and without gradients.
-
-    Args:
-        model: its modes and torch's random state are as before afterwards.
-        batch: a tensor; a mapping of keyword arguments; or a sequence whose first element is the
-            input, as ``(x, y)``. Tensors are moved to the model's device.
-
-    Raises:
-        InputError: another kind of batch.
-
-    >>> run(nn.ReLU(), (torch.tensor([-1.0]), "label"))
-    tensor([0.])
-    """
-    with evaluating(model), torch.random.fork_rng(devices=[]):
-        return feed(model, batch)
-
-
-def feed(model: nn.Module, batch: Any) -> Any:
-    """What the model returns for a batch, in the mode that it is in.
-
-    Args:
-        model: called once.
-        batch: as `run` takes it.
-
-    Raises:
-        InputError: another kind of batch.
-
-    >>> feed(nn.ReLU(), {"input": torch.tensor([-1.0, 1.0])})
-    tensor([0., 1.])
-    """
-    device = next((p.device for p in model.parameters()), None)
-
-    def moved(value: Any) -> Any:
-        return value.to(device) if isinstance(value, Tensor) and device is not None else value
-
-    if isinstance(batch, Tensor):
-        return model(moved(batch))
-    if isinstance(batch, Mapping):
-        return model(**{name: moved(value) for name, value in batch.items()})
-    if isinstance(batch, (tuple, list)) and batch:
-        return model(moved(batch[0]))
-    raise InputError(
-        f"a batch is a tensor, (x, y), or a mapping of arguments, not {type(batch).__name__}"
-    )

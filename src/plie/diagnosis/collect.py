@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils._pytree import tree_leaves
-from torch.utils.data import Dataset, IterableDataset
 
 from plie.attack.base import device_of, undisturbed
+from plie.batches import EMPTY, each, feed, naming, shape_of
 from plie.diagnosis.counter import Counter
 from plie.diagnosis.flow import Arrivals
 from plie.diagnosis.place import FEW
 from plie.diagnosis.record import Diagnosis
-from plie.errors import InputError, PlieError
+from plie.errors import InputError
 from plie.training.measures import losses
-from plie.units import Sighting, each, feed, original, watching
+from plie.units import Sighting, original, watching
 
 if TYPE_CHECKING:
     from plie.diagnosis.place import Flow, Place
@@ -76,79 +75,25 @@ def diagnose(
     if loss is not None and (isinstance(loss, type) or not callable(loss)):
         raise InputError(f"loss is a function of (output, y), not {loss!r}")
     model = original(model)
-    _check_batches(batches)
     arrivals = Arrivals(model)
     collector = Collector(model, tolerance)
     missing, n = NO_LOSS if loss is None else NO_GRADIENT, 0
     with looking(model, collector):
-        for batch in each(batches):
-            if _is_empty(batch):
-                continue
-            n += 1
+        for n, batch in enumerate(each(batches), start=1):
             with torch.set_grad_enabled(loss is not None or not isinstance(batch, Tensor)):
-                with _naming(batch, n, type(model).__name__):
+                with naming(batch, n, type(model).__name__):
                     output = feed(model, batch)
                 value = _loss(output, batch, loss)
             if value is None:
                 missing = _misfit(output, batch) if loss is None else NO_GRADIENT
             elif arrivals.possible and value.requires_grad:
                 # What a checkpoint computes again for it has been seen.
-                with collector.resting(), _naming(batch, n, "the gradient"):
+                with collector.resting(), naming(batch, n, "the gradient"):
                     arrivals.add(value.mean())
     if n == 0:
-        raise InputError("batches are empty; give at least one")
+        raise InputError(EMPTY)
     flow, places = arrivals.finish(), collector.finish()
     return Diagnosis(places, flow, n, tuple(_notes(flow, places, arrivals.possible, missing)))
-
-
-def _check_batches(batches: Any) -> None:
-    """Refuse what would be gone through in another way than is meant."""
-    if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
-        raise InputError(
-            f"batches are a tensor or an iterable of batches: give a DataLoader of the "
-            f"{type(batches).__name__}"
-        )
-    if isinstance(batches, tuple) and len(batches) == 2:
-        x, y = batches
-        tensors = isinstance(x, Tensor) and isinstance(y, Tensor)
-        if tensors and (x.dtype != y.dtype or x.shape[1:] != y.shape[1:]):
-            raise InputError("batches are several: of one pair (x, y) give [(x, y)]")
-
-
-def _is_empty(batch: Any) -> bool:
-    tensors = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
-    return bool(tensors) and tensors[0].numel() == 0
-
-
-@contextmanager
-def _naming(batch: Any, n: int, what: str) -> Iterator[None]:
-    """Say on which batch something fails that was given: torch only tells of shapes.
-
-    Raises:
-        InputError: it failed as wrong shapes, types and arguments do.
-    """
-    try:
-        yield
-    except (RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, (PlieError, torch.OutOfMemoryError)):
-            raise
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{what} fails on batch {n}, {_shape(batch)}: {reason[0]}") from error
-
-
-def _shape(batch: Any) -> str:
-    """What a batch is, in a few words.
-
-    >>> _shape((torch.zeros(2, 3), "label"))
-    'float32 (2, 3)'
-    """
-    if isinstance(batch, Mapping):
-        return ", ".join(f"{name} {_shape(value)}" for name, value in batch.items())
-    if isinstance(batch, (tuple, list)) and batch:
-        return _shape(batch[0])
-    if isinstance(batch, Tensor):
-        return f"{str(batch.dtype).removeprefix('torch.')} {tuple(batch.shape)}"
-    return f"of {type(batch).__name__}"
 
 
 def _notes(
@@ -265,9 +210,10 @@ def _misfit(output: Any, batch: Any) -> str:
     pair = isinstance(batch, (tuple, list)) and len(batch) == 2
     if not (pair and isinstance(output, Tensor) and isinstance(batch[1], Tensor)):
         return NO_LOSS
+    outputs, y = shape_of(output), shape_of(batch[1])
     return (
-        f"The gradients were not looked at: outputs, {_shape(output)}, and y, {_shape(batch[1])}, "
-        "are neither logits and classes nor predictions and as many numbers; give a loss."
+        f"The gradients were not looked at: outputs, {outputs}, and y, {y}, are neither logits and "
+        "classes nor predictions and as many numbers; give a loss."
     )
 
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch.overrides import TorchFunctionMode
 
+from plie.batches import naming, run
 from plie.recognise import IN_PLACE, METHODS, NAMES, name_of_call
-from plie.units import Sighting, run, watching
+from plie.units import Sighting, watching
 
 if TYPE_CHECKING:
     from torch import nn
@@ -335,7 +336,7 @@ def observed(model: nn.Module, inputs: Any) -> dict[str, set[str]]:
 
     Args:
         model: run once, in evaluation mode, without gradients.
-        inputs: a batch, as `plie.units.run` takes it.
+        inputs: a batch, as `plie.batches.run` takes it.
 
     Returns:
         the rows' names by the module's name; calls in functions that it calls count, too.
@@ -346,6 +347,6 @@ def observed(model: nn.Module, inputs: Any) -> dict[str, set[str]]:
         if seen.call and seen.activation.name in NAMES:
             found.setdefault(seen.owner, set()).add(seen.activation.name)
 
-    with watching(model, see):
+    with watching(model, see), naming(inputs, 1, type(model).__name__):
         run(model, inputs)
     return found

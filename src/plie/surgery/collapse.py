@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from plie.batches import again, first
 from plie.models import composed, is_identity
 from plie.modules import Layer
 from plie.surgery.graph import DROPOUTS, Graph, Refused, Step, require_own, trace
 from plie.surgery.layers import affine, is_linear, is_matrix, pads, require_weights, reshape
 from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
-from plie.units import again, count, first, original
+from plie.units import count, original
 
 if TYPE_CHECKING:
     from plie.units import Units
@@ -85,7 +86,7 @@ def collapse(
 
     Args:
         model: any; one that torch.fx cannot follow, with batches or inputs.
-        batches: a tensor, or batches as `plie.units.run` takes them; None for identities alone.
+        batches: a tensor, or batches as `plie.batches.run` takes them; None for identities alone.
         inputs: one batch, on which the model is run to see the order of its layers, and nothing
             else.
         grow: merge also where the result has more parameters, as with a bottleneck.

@@ -121,7 +121,7 @@ def trace(model: nn.Module, batches: Any = None, give: str = "batches=") -> Grap
 
     Args:
         model: not changed.
-        batches: a tensor, or batches as `plie.units.run` takes them.
+        batches: a tensor, or batches as `plie.batches.run` takes them.
         give: the argument by which whoever asks can give some.
 
     Raises:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from plie.batches import first, run
 from plie.errors import InputError, unknown
 from plie.models import gain_of
 from plie.seeds import check_seed, generator_of
 from plie.surgery.graph import NORMS, Graph, Step, trace
 from plie.surgery.layers import is_linear, require_weights, weights
 from plie.surgery.report import Report, counted
-from plie.units import first, original, run
+from plie.units import original
 
 if TYPE_CHECKING:
     from plie.activation import Activation
@@ -116,7 +117,7 @@ def init_(
             arXiv:1511.06422).
         seed: of the draws; torch's own random state is left alone.
         generator: to draw from, instead of a seed.
-        batches: a tensor, or batches as `plie.units.run` takes them; the model is run on the
+        batches: a tensor, or batches as `plie.batches.run` takes them; the model is run on the
             first of them, which shows in what order its layers are, and which LSUV scales by.
 
     Returns:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from plie.batches import again, first
 from plie.surgery.channels import (
     Channels,
     channels,
@@ -30,7 +31,7 @@ from plie.surgery.layers import (
 )
 from plie.surgery.report import Report
 from plie.surgery.safety import restate, same_outputs
-from plie.units import again, count, first, original
+from plie.units import count, original
 
 if TYPE_CHECKING:
     from plie.units import Units
@@ -90,7 +91,7 @@ def prune(model: nn.Module, batches: Any) -> Pruned:
 
     Args:
         model: its class and its forward stay; layers shrink.
-        batches: a tensor, or batches as `plie.units.run` takes them; the model is run on each
+        batches: a tensor, or batches as `plie.batches.run` takes them; the model is run on each
             twice, and once more on the first to compare.
 
     Returns:

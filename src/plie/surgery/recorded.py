@@ -19,8 +19,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
+from plie.batches import EMPTY, each, naming, run
 from plie.errors import InputError
-from plie.units import each, open_modules, run
+from plie.units import open_modules
 
 UNSEEN = "tensor of unseen origin"
 
@@ -30,11 +31,11 @@ def recorded(model: nn.Module, batches: Any, is_whole: Callable[[nn.Module], boo
 
     Args:
         model: run in evaluation mode; hooks are gone afterwards.
-        batches: a tensor, or batches as `plie.units.run` takes them.
+        batches: a tensor, or batches as `plie.batches.run` takes them.
         is_whole: whether a module is one node.
 
     Raises:
-        InputError: no batch, or one on which the model goes another way.
+        InputError: no batch, or one on which the model fails or goes another way.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
@@ -43,8 +44,9 @@ def recorded(model: nn.Module, batches: Any, is_whole: Callable[[nn.Module], boo
     ['placeholder', 'call_module', 'call_module', 'output']
     """
     graph: fx.Graph | None = None
-    for batch in each(batches):
-        made = _recorded(model, batch, is_whole)
+    for n, batch in enumerate(each(batches), start=1):
+        with naming(batch, n, type(model).__name__):
+            made = _recorded(model, batch, is_whole)
         if graph is not None and _shape(made) != _shape(graph):
             raise InputError(
                 f"{type(model).__name__} computes other steps on one batch than on another, so "
@@ -52,7 +54,7 @@ def recorded(model: nn.Module, batches: Any, is_whole: Callable[[nn.Module], boo
             )
         graph = made
     if graph is None:
-        raise InputError("batches are empty; give at least one")
+        raise InputError(EMPTY)
     return graph
 
 

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from plie.batches import again
 from plie.seeds import check_seed, generator_of
 from plie.surgery.channels import Consumer, channels, is_sum
 from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace, tried
 from plie.surgery.layers import require_weights, rows, weights
 from plie.surgery.report import CouldNotWarning, Report, counted
-from plie.units import again, count, original
+from plie.units import count, original
 
 TRIES = 10  # a draw may be dead as well
 
@@ -99,7 +100,7 @@ def revive(
 
     Args:
         model: run in evaluation mode on the batches.
-        batches: a tensor, or batches as `plie.units.run` takes them; to be gone through more than
+        batches: a tensor, or batches as `plie.batches.run` takes them; to be gone through more than
             once.
         optimizer: whose state of what is drawn anew becomes zero, momentum and squares alike.
         seed: of the draws; torch's own random state is left alone.

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from plie.batches import run
 from plie.errors import InputError
 from plie.models import CNN, MLP
 from plie.modules import Layer
-from plie.units import run
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def same_outputs(model: nn.Module, batch: Any) -> Iterator[None]:
 
     Args:
         model: its modules and their tensors may be replaced, not written over.
-        batch: on which outputs are compared, as `plie.units.run` takes it.
+        batch: on which outputs are compared, as `plie.batches.run` takes it.
 
     Raises:
         InputError: outputs differ by more than rounding, or something inside failed.
