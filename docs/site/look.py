@@ -76,6 +76,31 @@ def searched(browser: Browser, words: str) -> list[str]:
     return found
 
 
+def tabled(browser: Browser) -> list[str]:
+    """What is wrong with the table of the zoo: searched, sorted, and without any script."""
+    address, said = (SITE / "zoo/index.html").resolve().as_uri(), []
+    page = browser.new_page()
+    page.goto(address)
+    every = page.locator(".zoo-table tbody tr").count()
+    page.locator(".zoo-search input").fill("hendrycks")
+    names = page.locator(".zoo-table tbody tr:visible th small").all_inner_texts()
+    if "gelu" not in names or len(names) > every / 10:
+        said.append(f"the table, searched for an author, shows {names}")
+    page.locator(".zoo-search input").fill("")
+    page.get_by_role("button", name="Year").click()
+    years = [int(text) for text in page.locator("tbody td.number").all_inner_texts() if text != "–"]
+    if years != sorted(years):
+        said.append("the table is not sorted by year")
+    page.close()
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(address)
+    plain = page.locator(".zoo-table tbody tr:visible").count()
+    if plain != every or page.locator(".zoo-search").is_visible():
+        said.append(f"without scripts the table shows {plain} of {every} rows, or a dead search")
+    page.close()
+    return said
+
+
 def main() -> None:
     """Look at the pages; the folder is made if it is not there."""
     folder = Path(sys.argv[1])
@@ -83,6 +108,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         said = look(browser, folder, tuple(sys.argv[2:]) or PAGES)
+        said += tabled(browser)
         found = searched(browser, "gelu")
         browser.close()
     if not any("GELU" in title for title in found):

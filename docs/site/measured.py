@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from docs.site import evidence
-from docs.site.page import Page, front, table
-from docs.site.rows import WAYS, accuracy_rows, error_text
+from docs.site.page import Page, front, plain, table
+from docs.site.rows import BOUND, WAYS, accuracy_rows, beside_roots, error_text
 from plie import figures, zoo
 from plie.accuracy import Accuracy
 from plie.bench import Timing
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
-
-_BOUND = 2  # ulp, what Plié promises
 
 
 def write() -> None:
@@ -125,10 +123,12 @@ def _write_accuracy() -> None:
     page.add(
         "The largest error in float32 against values of fifty digits, in units in the last place "
         "(ulp), near a root of the largest |f| around it. Half of the inputs lie within 10 of "
-        f"zero, half are spread over 80 powers of two. Plié promises at most {_BOUND}.",
+        f"zero, half are spread over 80 powers of two. Plié promises at most {BOUND}, and beside a "
+        "root 2⁻²⁴ of the largest |f| around it ([the bound](../formulas.md)).",
         evidence.how(),
         "## All functions together",
         _worst(frame),
+        *_beside_roots(frame),
     )
     found = [Accuracy(**row) for row in frame.to_dict("records")]
     page.add_html(drawn(accuracy_figure(found), "Worst errors of all functions, sorted"))
@@ -141,18 +141,26 @@ def _write_accuracy() -> None:
     page.write()
 
 
+def _beside_roots(frame: pd.DataFrame) -> list[str]:
+    said = [plain(each) for each in beside_roots(frame.to_dict("records"))]
+    if not said:
+        return []
+    begin = "Of a function that oscillates for ever the count in ulp knows the first roots only. "
+    return [begin + " ".join(said)]
+
+
 def _worst(frame: pd.DataFrame) -> str:
     rows = []
     for way, part in frame.groupby("way", sort=False):
         cells: list[str] = [WAYS[str(way)], str(part["name"].nunique())]
         for derivative in (False, True):
             half = part[part["derivative"] == derivative]
-            over, wrong = (half["worst"] > _BOUND).sum(), (half["wrong"] > 0).sum()
+            over, wrong = (half["worst"] > BOUND).sum(), (half["wrong"] > 0).sum()
             cells += [error_text(float(half["worst"].max()), 0), str(over), str(wrong)]
         rows.append(cells)
     header = ["", "functions"]
     for sign in ("f", "f′"):
-        header += [f"worst {sign}", f"over {_BOUND} ulp", "with no number somewhere"]
+        header += [f"worst {sign}", f"over {BOUND} ulp", "with no number somewhere"]
     return table(header, rows, right=tuple(range(1, 8)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +13,7 @@ import plie
 from docs.site import drawing, evidence, judgement
 from docs.site.page import Page, front, math, plain, table
 from plie import zoo
+from plie.curve import values
 from plie.display import fact_rows, formula_text, number
 from plie.errors import FormulaError
 from plie.peers import torch_layer
@@ -20,6 +22,7 @@ from plie.source import activation_source
 if TYPE_CHECKING:
     from plie.activation import Activation
 
+BOUND = 2  # ulp, what Plié promises away from roots
 _LONGEST = 400  # characters of LaTeX that are read rather than scrolled over
 _SIZES = {1 << 16: "64 Ki", 1 << 20: "1 Mi"}
 
@@ -192,6 +195,7 @@ def _add_measured(page: Page, activation: Activation) -> None:
             "The largest error in float32, in units in the last place, and where it is "
             "([how](../measured/accuracy.md)).",
             table(["", "f", "at x =", "f′", "at x ="], accuracy_rows(exact), right=(1, 2, 3, 4)),
+            *map(plain, beside_roots(exact)),
         )
     else:
         page.add("Not measured.")
@@ -219,6 +223,31 @@ def accuracy_rows(exact: list[dict[str, Any]]) -> list[list[str]]:
             line += [error_text(row["worst"], row["wrong"]), number(row["at"], 3)]
         made.append(line)
     return made
+
+
+def beside_roots(exact: list[dict[str, Any]]) -> list[str]:
+    """A sentence for each error of Plié's that is large in ulp because a root lies beside it.
+
+    Of a function that oscillates for ever, `plie.accuracy` knows the first roots only; the bound
+    that holds at the others is computed here.
+    """
+    large = [row for row in exact if row["way"] == "plie" and row["worst"] > BOUND]
+    return [said for row in large if (said := _beside_root(row))]
+
+
+def _beside_root(row: dict[str, Any]) -> str:
+    activation, x, order = zoo.get(row["name"]), row["at"], int(row["derivative"])
+    got = activation.derivative(torch.tensor([x]), order).double().item()
+    true = float(activation.reference(x, digits=30, order=order))
+    around = values(activation, np.linspace(0.875 * x, 1.125 * x, 4001), order)
+    share = abs(got - true) / (2.0**-24 * float(np.abs(around).max()))
+    sign = "f′" if order else "f"
+    if share > 1:
+        return ""
+    return (
+        f"{activation.title}: at x = {number(x, 6)} a root of {sign} is near, and the error is "
+        f"{number(share, 2)} · 2⁻²⁴ of the largest |{sign}| around."
+    )
 
 
 WAYS = {
