@@ -16,6 +16,7 @@ from torch.nn import functional
 import plie
 from plie.diagnosis import overhead
 from plie.diagnosis.overhead import Turn
+from plie.surgery.report import CouldNotWarning
 
 X, Y = normal(32, 4), torch.arange(32) % 3
 
@@ -181,6 +182,39 @@ def test_numbers_of_a_run_that_ends_early_are_there(tmp_path):
     assert "1,2,dead," not in written
 
 
+@pytest.mark.parametrize("failing", [0, 1])
+def test_training_goes_on_where_a_sample_fails(failing):
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.passes = network(), 0
+
+        def forward(self, x):
+            self.passes += not self.training
+            if not self.training and self.passes == failing + 1:
+                raise ZeroDivisionError("in evaluation")
+            return self.body(x)
+
+    plain, watched = network(), Fails()
+    trained(plain, 6)
+    with pytest.warns(CouldNotWarning, match=f"at step {3 * failing}, .* failed: in evaluation"):
+        seen = trained(watched, 6, 3)
+    assert seen.steps == [[0, 3][1 - failing]]
+    assert {row[0] for row in seen.rows} == set(seen.steps)
+    assert seen.diagnosis.flow
+    weights = zip(plain.state_dict().values(), watched.body.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in weights)
+    assert watched.training
+    assert all(p._backward_hooks in (None, {}) for p in watched.parameters())
+
+
+def test_without_a_sample_there_is_nothing_to_draw():
+    with plie.watch(network().eval()) as seen:
+        pass
+    with pytest.raises(plie.InputError, match="no sample was taken: a step is a pass of the whole"):
+        seen.plot()
+
+
 def test_what_cannot_be_watched_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     for options, words in (
@@ -193,6 +227,10 @@ def test_what_cannot_be_watched_is_said(tmp_path, monkeypatch):
         with pytest.raises(plie.InputError, match=words), plie.watch(model, **options):
             pass
         assert not model._forward_hooks
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        script = torch.jit.trace(network().eval(), X)
+    with pytest.raises(plie.InputError, match="compiled by TorchScript"), plie.watch(script):
+        pass
 
 
 def test_samples_leave_no_tensors():

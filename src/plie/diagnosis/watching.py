@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as tables
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -17,6 +18,8 @@ from plie.diagnosis.flow import weights_of
 from plie.diagnosis.place import STATES, Flow, Place
 from plie.diagnosis.record import Diagnosis
 from plie.errors import InputError, unknown
+from plie.surgery.report import CouldNotWarning
+from plie.units import open_modules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +48,8 @@ def watch(
     and without gradients, and what `plie.diagnose` finds in it is kept as a few numbers; the
     gradient's norms are those that the step's own backward pass leaves. Weights, gradients,
     running statistics and random state are those of a training that nobody watches, and the
-    hooks are gone at the end.
+    hooks are gone at the end. Where the additional pass fails, a `CouldNotWarning` says so, and
+    training goes on without that sample.
 
     Args:
         model: the module that is called, compiled or not.
@@ -59,7 +63,7 @@ def watch(
 
     Raises:
         InputError: ``every`` is no positive whole number, the file cannot be written, TensorBoard
-            is not installed, or ``model`` is no module.
+            is not installed, or ``model`` is no module, or one of TorchScript.
 
     >>> import plie
     >>> model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
@@ -72,6 +76,7 @@ def watch(
     check_every(every)
     if not isinstance(model, nn.Module):
         raise InputError(f"a model is an nn.Module, not {type(model).__name__}")
+    open_modules(model)
     with ExitStack() as stack:
         writers: list[Write] = [] if csv is None else [_csv(stack, Path(csv))]
         writers += [] if tensorboard is None else [_tensorboard(stack, tensorboard)]
@@ -133,10 +138,16 @@ class Watch:
             theme: as in `plie.plot.curves`.
 
         Raises:
+            InputError: there is no sample yet.
             UnknownNameError: a number that was not taken, or another theme.
         """
         from plie.diagnosis.picture import over_time
 
+        if not self.rows:
+            raise InputError(
+                "no sample was taken: a step is a pass of the whole model in training mode with "
+                "gradients, and its numbers come with the next one, or at the end"
+            )
         kinds = list(dict.fromkeys(row[2] for row in self.rows))
         if what not in kinds:
             raise unknown("kind of number", what, kinds)
@@ -174,17 +185,17 @@ class Watch:
             return
         self.finish()
         if self._n % self._every == 0:
-            self.steps.append(self._n)
             self._busy = True  # the pass below is none of training
             try:
                 self._look(args, kwargs)
+            except Exception as error:  # hours of training are worth more than a sample of it
+                told = f"no sample was taken at step {self._n}, since the pass for it failed"
+                warnings.warn(f"{told}: {error}", CouldNotWarning, stacklevel=2)
+            else:
+                self.steps.append(self._n)
+                self._await()
             finally:
                 self._busy = False
-            for own in self._weights.values():
-                for weight in own:
-                    # before it is added to what is there already
-                    hook = weight.register_hook(partial(self._arrive, id(weight)))
-                    self._hooks.callback(hook.remove)
         self._n += 1
 
     def _look(self, args: Any, kwargs: Any) -> None:
@@ -192,6 +203,13 @@ class Watch:
         with torch.no_grad(), looking(self._model, collector):
             self._model(*args, **kwargs)
         self._places = collector.finish()
+
+    def _await(self) -> None:
+        for own in self._weights.values():
+            for weight in own:
+                # before it is added to what is there already
+                hook = weight.register_hook(partial(self._arrive, id(weight)))
+                self._hooks.callback(hook.remove)
 
     def _arrive(self, weight: int, slope: Tensor) -> None:
         """Left on the device: to ask for the numbers now would make the step wait for them."""
