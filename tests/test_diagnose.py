@@ -119,6 +119,21 @@ def test_what_rounds_to_zero_is_told_from_what_is_zero(name, rounded, far):
     assert ("leaky_relu" in found.findings[0].sentence) != rounded
 
 
+def test_a_tolerance_is_told_and_nothing_is_said_to_be_zero():
+    model = nn.Sequential(nn.Linear(1, 20), nn.Sigmoid(), nn.Linear(20, 3))
+    with torch.no_grad():
+        model[0].bias.fill_(-7)
+        model[0].weight.fill_(0.1)
+    batches = [(normal(200, 1), torch.arange(200) % 3)]
+    assert plie.diagnose(model, batches).count("dead") == 0
+    found = plie.diagnose(model, batches, tolerance=0.01)
+    assert found.count("dead") == 20
+    (dead,) = (each.sentence for each in found.findings if each.kind == "dead")
+    assert "the derivative is at most 0.01 on all 200 samples" in dead
+    assert not any(word in dead for word in ("rounds to zero", "is flat", "prune", "revive"))
+    assert "No gradient gets past" not in str(found)
+
+
 def test_a_step_is_dead_everywhere_and_said_to_be():
     found = plie.diagnose(plie.nn.Step(), normal(30, 4))
     assert found.count("dead") == 4

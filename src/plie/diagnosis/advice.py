@@ -85,8 +85,13 @@ def _dead(place: Place) -> Iterator[Finding]:
     n = place.count("dead")
     if not n:
         return
-    head = f"{_head(place, n)} dead: the derivative is zero on all {place.samples:,} samples"
+    zero = _zero(place)
+    head = f"{_head(place, n)} dead: the derivative is {zero} on all {place.samples:,} samples"
     yield Finding("dead", place.name, f"{head}; {_why_dead(place)}.", _grave(place, n))
+
+
+def _zero(place: Place) -> str:
+    return f"at most {place.tolerance:g}" if place.tolerance else "zero"
 
 
 def _why_dead(place: Place) -> str:
@@ -94,13 +99,17 @@ def _why_dead(place: Place) -> str:
     name, slope = place.activation.name, place.activation.derivative
     if not slope(torch.linspace(-4, 4, 81, dtype=torch.float64)).any():
         return f"{name} has the derivative zero everywhere, so nothing before it learns"
+    if place.tolerance:
+        return (
+            f"their inputs lie between {low:.3g} and {high:.3g}, and little gradient comes back; "
+            f"{_ANEW}"
+        )
     # To fifty digits with any exponent: tanh′(−1000) is no zero there, and that of ReLU is.
     ends = [end for end in (low, high) if math.isfinite(end)]
     if any(place.activation.reference(end, order=1) != 0 for end in ends):
         return (
             f"their inputs, from {low:.3g} to {high:.3g}, are so far out that the derivative "
-            "rounds to zero; normalise what comes in, or start over with plie.init_(model) and a "
-            "smaller learning rate"
+            f"rounds to zero; {_ANEW}"
         )
     return (
         f"their inputs lie between {low:.3g} and {high:.3g}, where {name} is flat, and no gradient "
@@ -110,6 +119,9 @@ def _why_dead(place: Place) -> str:
     )
 
 
+_ANEW = "normalise what comes in, or start over with plie.init_(model) and a smaller learning rate"
+
+
 def _nearly_dead(place: Place) -> Iterator[Finding]:
     n = place.count("nearly_dead")
     if n:
@@ -117,7 +129,7 @@ def _nearly_dead(place: Place) -> Iterator[Finding]:
         yield Finding(
             "nearly_dead",
             place.name,
-            f"{_head(place, n)} nearly dead: the derivative is zero on {share:.4g} % of "
+            f"{_head(place, n)} nearly dead: the derivative is {_zero(place)} on {share:.4g} % of "
             f"{place.samples:,} samples or more; they learn from almost nothing, and a smaller "
             "learning rate or leaky_relu would keep them from dying.",
             False,
@@ -212,7 +224,8 @@ def _flow(diagnosis: Diagnosis) -> Iterator[Finding]:
         return
     first, last = diagnosis.flow[0], diagnosis.flow[-1]
     norms = f"{first.norm:.2g} at '{first.layer}' and {last.norm:.2g} at '{last.layer}'"
-    wall = next((p for p in diagnosis.places if p.count("dead") == p.units), None)
+    walls = (p for p in diagnosis.places if p.count("dead") == p.units and not p.tolerance)
+    wall = next(walls, None)
     if wall is not None and verdict in ("zero", "vanishing"):
         sentence = (
             f"No gradient gets past '{wall.name}', all of whose units are dead: its norm is {norms}"

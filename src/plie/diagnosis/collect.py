@@ -70,7 +70,8 @@ def diagnose(
     >>> found["1"].dead.tolist(), found["1"].linear.tolist()
     ([True, False, False, False], [False, True, False, False])
     """
-    if not isinstance(tolerance, (int, float)) or not tolerance >= 0:
+    number = isinstance(tolerance, (int, float)) and not isinstance(tolerance, bool)
+    if not number or not tolerance >= 0:
         raise InputError(f"tolerance is the size of a derivative, at least 0, not {tolerance!r}")
     if loss is not None and (isinstance(loss, type) or not callable(loss)):
         raise InputError(f"loss is a function of (output, y), not {loss!r}")

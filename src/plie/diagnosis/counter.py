@@ -115,6 +115,7 @@ class Counter:
             histogram=self._bins.histogram,
             rank=float("nan") if self._spread is None else self._spread.rank,
             broken=int(self._broken),
+            tolerance=self._tolerance,
             **{name: values.cpu() for name, values in per_unit.items()},
         )
 

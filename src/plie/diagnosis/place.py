@@ -29,7 +29,8 @@ class Place:
         activation: which.
         call: whether it is a call of a function, not a module.
         samples: positions at which each unit was seen.
-        dead: ``(units,)``: the derivative was zero on every sample.
+        dead: ``(units,)``: the derivative was zero on every sample; here and below, zero is up to
+            ``tolerance``.
         nearly_dead: ``(units,)``: it was on at least 99.9 % of them.
         saturated: ``(units,)``: |f′| was under 5 % of its maximum on at least 95 % of them.
         linear: ``(units,)``: between the least and the largest input f is a straight line to
@@ -41,6 +42,7 @@ class Place:
         rank: in how many directions the outputs vary, from 1 to the number of units; NaN where
             it was not taken.
         broken: how many inputs were infinite or no number.
+        tolerance: a derivative up to this size counts as zero.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Place:
     histogram: Histogram
     rank: float
     broken: int
+    tolerance: float = 0.0
 
     @property
     def units(self) -> int:
