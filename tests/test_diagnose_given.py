@@ -47,6 +47,7 @@ def loss(output, y):
         ),
         (network(), [(X, Y)], {"loss": lambda o, y: 1.0}, "a loss is a tensor, not float"),
         (network(), X, {"tolerance": "0"}, "tolerance is the size of a derivative"),
+        (network(), X, {"tolerance": True}, "tolerance is the size of a derivative"),
         (nn.Sequential(nn.LazyLinear(3)), X, {}, "'0' has no weights yet: call the model"),
     ],
 )
@@ -218,6 +219,14 @@ def wide():
 def half():
     return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).half()
 """
+
+
+def test_the_command_takes_a_model_as_it_takes_a_function(capsys, tmp_path, monkeypatch):
+    (tmp_path / "made.py").write_text("from torch import nn\nmodel = nn.Linear(4, 3)\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = typed(capsys, "diagnose", "made:model", "--data", "iris")
+    assert (code, err) == (0, "")
+    assert "No elementwise activation was seen" in " ".join(out.split())
 
 
 def test_the_command_says_what_does_not_fit(capsys, tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def find(
 
     Args:
         name: a folder that `plie study` wrote, or ``package.module:function``; the function is
-            called without arguments.
+            called without arguments, unless it is a model itself.
         data: a data set's name or file; the study's own when None.
         target: the column of a file that holds the classes.
         act: which of a study's networks; the best one when None.
@@ -144,7 +144,7 @@ def _made(name: str) -> nn.Module:
     make = getattr(module, function, None)
     if not callable(make):
         raise InputError(f"module '{place}' has no function '{function}'")
-    model = make()
+    model = make if isinstance(make, nn.Module) else make()
     if not isinstance(model, nn.Module):
         raise InputError(f"'{name}' returned a {type(model).__name__}, not an nn.Module")
     return model
