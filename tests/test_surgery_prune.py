@@ -425,6 +425,26 @@ def test_a_model_that_computes_something_else_afterwards_is_as_it_was():
     assert torch.equal(model(x), want)
 
 
+class Interrupted(Counted):
+    """Ctrl-C comes as the outputs are compared afterwards."""
+
+    def forward(self, x):
+        if self.one.out_features < 6:
+            raise KeyboardInterrupt
+        return self.two(torch.relu(self.one(x)))
+
+
+def test_ctrl_c_leaves_a_model_as_it_was():
+    model, x = Interrupted(), torch.randn(30, 4)
+    dies(model.one, [1])
+    want = model(x)
+    with pytest.raises(KeyboardInterrupt):
+        plie.prune(model, x)
+    assert model.one.out_features == 6
+    assert torch.equal(model(x), want)
+    assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+
+
 class Winding(nn.Module):
     """Of a forward that torch.fx cannot follow; it goes through its part once or twice."""
 

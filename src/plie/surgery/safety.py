@@ -36,9 +36,11 @@ def same_outputs(model: nn.Module, batch: Any) -> Iterator[None]:
     try:
         yield
         _require_same(want, run(model, batch))
-    except Exception as error:
+    except BaseException as error:
         for module in was:
             module.back()
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
         raise InputError(
             f"{type(model).__name__} does not compute the same afterwards, so it is as it was: "
             f"{error}"
