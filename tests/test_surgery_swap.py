@@ -3,7 +3,9 @@
 import copy
 import functools
 import io
+import pickle
 import re
+import threading
 import warnings
 
 import networks
@@ -479,6 +481,44 @@ def test_transformers_keep_it(others, tmp_path, name, new, setting, said):
         again = type(model).from_pretrained(tmp_path)
     assert getattr(again.config, setting) == said
     assert torch.allclose(again.eval()(ids)[0], want, atol=1e-6)
+
+
+def test_a_model_of_the_same_configuration_keeps_it(others):
+    """transformers lets models share the object they were made from."""
+    one, old = tiny("bert")
+    two = type(one)(one.config)
+    assert two.config is one.config
+    assert plie.swap(two, old, "silu").config == (("hidden_act", "silu"),)
+    assert two.config.hidden_act == two.encoder.config.hidden_act == "silu"
+    assert one.config.hidden_act == one.encoder.config.hidden_act == old
+
+
+class Locked(nn.Module):
+    """What cannot be copied it leaves out, as Python's own protocol has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def __getstate__(self):
+        return {key: value for key, value in vars(self).items() if key != "lock"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        with self.lock:
+            return torch.relu(x)
+
+
+def test_a_class_with_a_state_of_its_own_is_copied_as_it_says():
+    model = Locked()
+    plie.swap(model, "relu", "tanh")
+    x = torch.linspace(-2, 2, 9)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(again(x), model(x))
+        assert again.lock is not model.lock
 
 
 def test_what_a_configuration_cannot_say_is_said(others):

@@ -78,7 +78,7 @@ class Substituted:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # The class is made at run time, so a copy or a pickle makes it again.
-        return _blank, (type(self).__mro__[2],), self.__dict__
+        return _blank, (type(self).__mro__[2],), self.__getstate__()
 
 
 _classes: dict[type, type] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 def _config(model: nn.Module) -> Any:
     """The model's configuration, if it is one of transformers."""
-    library = sys.modules.get("transformers")
     config = getattr(model, "config", None)
-    return config if library and isinstance(config, library.PreTrainedConfig) else None
+    return config if _is_config(config) else None
+
+
+def _is_config(thing: Any) -> bool:
+    library = sys.modules.get("transformers")
+    return library is not None and isinstance(thing, library.PreTrainedConfig)
 
 
 def settings_of(model: nn.Module, news: Mapping[int, Activation]) -> dict[str, str]:
@@ -57,6 +62,8 @@ def tell(model: nn.Module, settings: Mapping[str, str]) -> list[str]:
     Returns:
         a sentence for each activation that a model made from the configuration has otherwise.
     """
+    if settings:
+        _have_own(model)
     config = _config(model)
     if config is None:
         return []
@@ -76,6 +83,16 @@ def tell(model: nn.Module, settings: Mapping[str, str]) -> list[str]:
         for name, label in _labels(model).items()
         if theirs.get(name) != label
     ]
+
+
+def _have_own(model: nn.Module) -> None:
+    """Give the model a configuration of its own: another may have been made from the same one."""
+    copies: dict[int, Any] = {}
+    copy.deepcopy(model.config, copies)
+    for module in model.modules():
+        for key, value in vars(module).items():
+            if _is_config(value) and id(value) in copies:
+                vars(module)[key] = copies[id(value)]
 
 
 def _labels(model: nn.Module) -> dict[str, str]:
