@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -172,7 +173,14 @@ def test_what_nobody_trained_has_no_evidence(tmp_path, pieces):
     assert evidence.of("softmax") == []
     study = evidence.Kept("few.parquet", "Few", "lab.md")
     rows = [
-        {"spec": spec, "activation": spec, "seed": seed, "chosen": True, "test_score": score}
+        {
+            "spec": spec,
+            "activation": spec,
+            "seed": seed,
+            "chosen": True,
+            "lr": 0.1,
+            "test_score": score,
+        }
         for spec, score in (("relu", 0.9), ("silu", 0.95), ("tanh", 0.9))
         for seed in range(8)
     ]
@@ -181,6 +189,11 @@ def test_what_nobody_trained_has_no_evidence(tmp_path, pieces):
     assert found["silu"].clean_difference.finding == "better"
     assert found["tanh"].clean_difference.finding == "no difference found"
     assert found["relu"].clean_difference is None
+    assert found["silu"].clean_difference.comparisons == 3
+    alone = evidence.scores(dataclasses.replace(study, pairs=False), tmp_path)
+    assert alone["silu"].clean_difference.comparisons == 2
+    for scores in (found, alone):
+        assert scores["silu"].clean_difference.difference.mean == pytest.approx(0.05)
 
 
 # --- pages written by hand -----------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,12 +27,15 @@ class Kept:
         title: what was trained on what.
         page: where more is said of it.
         baseline: what each function is compared with, chosen beforehand.
+        pairs: whether the correction is for all pairs, as in the study's own report; else for the
+            comparisons with the baseline.
     """
 
     file: str
     title: str
     page: str
     baseline: str = "relu"
+    pairs: bool = True
 
 
 STUDIES = (
@@ -40,6 +43,7 @@ STUDIES = (
         "zoo/digits.parquet",
         "Perceptron 64-32-32-10 on the digits of scikit-learn, 15 epochs of Adam, 16 seeds",
         "measured/study.md",
+        pairs=False,
     ),
     Kept(
         "robustness/mlp.parquet",
@@ -61,13 +65,14 @@ class Score:
     """How one function did in one study, at the learning rate that suits it best.
 
     ``robust`` is the accuracy under attack where there was one; comparisons are None for the
-    baseline itself.
+    baseline itself. ``edge`` says "largest" or "smallest" where the rate is that of the grid.
     """
 
     study: Kept
     label: str
     clean: Interval
     clean_difference: Comparison | None
+    edge: str = ""
     robust: Interval | None = None
     robust_difference: Comparison | None = None
 
@@ -79,19 +84,22 @@ def scores(study: Kept, runs: Path = RUNS) -> Mapping[str, Score]:
     if not path.exists():
         return {}
     frame = pd.read_parquet(path)
+    ends = {frame["lr"].max(): "largest", frame["lr"].min(): "smallest"}
     frame = frame[frame["chosen"]].sort_values("seed")
     labels = frame.groupby("spec")["activation"].first()
-    clean, clean_gaps = _column(frame, "test_score", study.baseline)
+    edges = frame.groupby("spec")["lr"].first().map(ends).fillna("")
+    clean, clean_gaps = _column(frame, "test_score", study)
     robust: dict[str, Interval] = {}
     robust_gaps: dict[str, Comparison] = {}
     if "test_robust" in frame and frame["test_robust"].notna().all():
-        robust, robust_gaps = _column(frame, "test_robust", study.baseline)
+        robust, robust_gaps = _column(frame, "test_robust", study)
     return {
         spec: Score(
             study,
             labels[spec],
             found,
             clean_gaps.get(spec),
+            edges[spec],
             robust.get(spec),
             robust_gaps.get(spec),
         )
@@ -100,11 +108,20 @@ def scores(study: Kept, runs: Path = RUNS) -> Mapping[str, Score]:
 
 
 def _column(
-    frame: pd.DataFrame, column: str, baseline: str
+    frame: pd.DataFrame, column: str, study: Kept
 ) -> tuple[dict[str, Interval], dict[str, Comparison]]:
     values = {spec: group[column].to_numpy() for spec, group in frame.groupby("spec")}
-    gaps = {gap.first: gap for gap in compare(values, baseline)}
+    made = compare(values, None if study.pairs else study.baseline)
+    turned = [gap if gap.second == study.baseline else _turned(gap) for gap in made]
+    gaps = {gap.first: gap for gap in turned if gap.second == study.baseline}
     return {spec: interval(each) for spec, each in values.items()}, gaps
+
+
+def _turned(gap: Comparison) -> Comparison:
+    """The same comparison seen from the other side."""
+    other = gap.difference
+    difference = replace(other, mean=-other.mean, low=-other.high, high=-other.low)
+    return replace(gap, first=gap.second, second=gap.first, difference=difference)
 
 
 def of(name: str) -> list[Score]:

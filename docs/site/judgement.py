@@ -110,6 +110,8 @@ def sentence(score: Score) -> str:
     said += _against(score.clean_difference)
     if score.robust is not None:
         said += f"; under PGD-50 {_share(score.robust)}{_against(score.robust_difference)}"
+    if score.edge:
+        said += f"; its learning rate is the {score.edge} of the grid, a better one may lie beyond"
     return f"{said}."
 
 

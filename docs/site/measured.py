@@ -210,7 +210,7 @@ def _counts(scores: list[evidence.Score]) -> str:
 def _study_row(spec: str, score: evidence.Score) -> list[str]:
     gap, share = score.clean_difference, score.clean
     cells = [
-        _link(spec.partition(":")[0]),
+        _link(spec.partition(":")[0]) + f" (rate: {score.edge} of the grid)" * bool(score.edge),
         percent(share.mean).removesuffix(" %"),
         f"{100 * share.low:.1f} to {100 * share.high:.1f}",
     ]

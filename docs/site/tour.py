@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -74,15 +76,17 @@ def run(paths: list[Path], processes: int) -> list[Step]:
     Raises:
         SystemExit: where one fails, with what it said.
     """
+    threads = max(1, (os.cpu_count() or 1) // processes)
     with ThreadPoolExecutor(processes) as pool:
-        return list(pool.map(_run, paths))
+        return list(pool.map(functools.partial(_run, threads=threads), paths))
 
 
-def _run(path: Path) -> Step:
+def _run(path: Path, threads: int) -> Step:
     folder = RUNS / path.stem
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-W", "error", "-m", "docs.site.runner", str(path), str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}  # more would wait for each other
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{path.name} failed:\n{done.stdout}{done.stderr}")
     step = read(path)
