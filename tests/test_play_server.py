@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,6 +174,48 @@ def test_binary_and_huge_messages_end_nothing(served: Any) -> None:
         ask(page, "settings", do="settings", settings=SMALL_NET)
 
 
+def test_a_page_that_floods_keeps_nobody_waiting(served: Any) -> None:
+    address, _ = served
+    with connected(address) as flood, connected(address) as page:
+        ask(flood, "settings", do="settings", settings=SMALL_NET)
+        for _ in range(500):
+            flood.send('{"do":"step","updates":1000}')
+        start = time.monotonic()
+        ask(page, "settings", do="settings", settings=SMALL_NET)
+        ask(page, "probe", do="probe", x=[0, 0])
+        assert time.monotonic() - start < 10
+
+
+def test_a_page_that_does_not_read_is_given_up() -> None:
+    from plie.playground.server import app
+
+    said: list[str] = []
+
+    class Pool:
+        def open(self, receive: Any, _: Any) -> Any:
+            for _ in range(1000):
+                asyncio.get_running_loop().call_soon(receive, "an answer")
+            return self
+
+        def close(self) -> None:
+            said.append("the place is free")
+
+    async def hear() -> dict[str, Any]:
+        if "websocket.accept" in said:
+            await asyncio.Event().wait()
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message["type"])
+        if message["type"] == "websocket.send":
+            await asyncio.Event().wait()
+
+    scope = {"type": "websocket", "path": "/live", "headers": [(b"host", b"localhost")]}
+    made = app(["localhost"], Pool())  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(made(scope, hear, send), 10))  # type: ignore[arg-type]
+    assert said == ["websocket.accept", "websocket.send", "the place is free", "websocket.close"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -201,12 +244,28 @@ def test_the_command_warns_of_the_network_and_ends_with_ctrl_c() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert running.stdout is not None
     assert "the playground is at http://127.0.0.1:" in running.stdout.readline()
     time.sleep(1)
-    running.send_signal(signal.SIGINT)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does, also to processes that still load
     _, errors = running.communicate(timeout=30)
     assert "everybody who can reach this machine" in errors
     assert "Traceback" not in errors
     assert running.returncode in (0, 130)
+
+
+def test_a_script_need_not_ask_for_its_own_name(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import plie\nplie.play(open_page=False, port=0)\n")
+    running = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    address = running.stdout.readline().split()[4]
+    with suppress(ConnectionClosed), connected(address.replace("http", "ws") + "/live") as page:
+        ask(page, "settings", do="settings", settings=SMALL_NET)
+        running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert errors == ""

@@ -24,7 +24,7 @@ class Aside:
     ...     aside = Aside(pool)
     ...     aside.do("sum", lambda: 1 + 1, print)
     ...     while aside.busy:
-    ...         for then in aside.done():
+    ...         for _, then in aside.done():
     ...             then()
     2
     """
@@ -48,8 +48,11 @@ class Aside:
         """Whether anything is under way."""
         return bool(self._under_way)
 
-    def done(self) -> Iterator[Callable[[], None]]:
-        """What is to be done here with each result, or with the error in its place."""
+    def done(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """Of each that is done its kind, and what is to be done here with the result.
+
+        Where there is an error in place of a result, that call raises it.
+        """
         for kind, (future, then, _) in list(self._under_way.items()):
             if not future.done():
                 continue
@@ -57,7 +60,14 @@ class Aside:
             newer = self._waiting.pop(kind, None)
             if newer is not None:
                 self.do(kind, *newer)
-            yield _taking(future, then)
+            yield kind, _taking(future, then)
+
+    def cancel(self) -> None:
+        """Let go of everything; what has begun elsewhere ends there, and nobody takes it."""
+        for future, _, _ in self._under_way.values():
+            future.cancel()
+        self._under_way.clear()
+        self._waiting.clear()
 
     def is_slow(self, kind: str) -> bool:
         """Whether one is under way for long; said once."""

@@ -7,14 +7,22 @@ import itertools
 import logging
 import multiprocessing
 import os
+import signal
+import sys
 import threading
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from queue import SimpleQueue
+from types import ModuleType
 
-from plie.playground.worker import CLOSE, FRAME, NAME, OPEN, TEXT, main
+from plie.playground.worker import CLOSE, FRAME, NAME, OPEN, QUIT, TAKEN, TEXT, main
 
 MOST = 8  # processes
 SESSIONS = 32  # pages at once, of all processes
+ROOM = 2  # messages of a page that its process has not dealt with
+PATIENCE = 1.0  # seconds that processes have to end by themselves
 
 Receive = Callable[[bytes | str], None]
 
@@ -28,6 +36,8 @@ class FullError(Exception):
 class Process:
     """One process, with the pages it trains for.
 
+    Two threads hold its pipe, so that the server's loop never waits for a process that trains.
+
     Args:
         loop: that receivers are called on.
     """
@@ -36,51 +46,92 @@ class Process:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=main, args=(theirs,), daemon=True, name="plie-play")
-        self._process.start()
+        with _apart():
+            self._process.start()
         theirs.close()
-        self._loop, self._sending = loop, threading.Lock()
-        self.receivers: dict[bytes, Receive] = {}
-        self.gone: dict[bytes, Callable[[], None]] = {}
+        self._loop = loop
+        self._outgoing: SimpleQueue[bytes] = SimpleQueue()  # no more than its pages have room for
+        self.seats: dict[bytes, Seat] = {}
         self.alive = True
-        threading.Thread(target=self._listen, args=(self._pipe,), daemon=True).start()
+        for work in (self._speak, self._listen):
+            threading.Thread(target=work, daemon=True).start()
 
     def send(self, message: bytes) -> None:
         """Hand on a message; one to a process that has ended goes nowhere."""
-        try:
-            with self._sending:
-                self._pipe.send_bytes(message)
-        except OSError:
-            self.alive = False
+        self._outgoing.put(message)
 
-    def _listen(self, pipe: Connection) -> None:
+    def _speak(self) -> None:
+        while self.alive:
+            try:
+                self._pipe.send_bytes(self._outgoing.get())
+            except OSError:
+                return  # whoever listens notices too
+
+    def _listen(self) -> None:
         try:
             while True:
-                message = pipe.recv_bytes()
-                self._loop.call_soon_threadsafe(self._receive, message)
+                self._loop.call_soon_threadsafe(self._receive, self._pipe.recv_bytes())
         except (EOFError, OSError, RuntimeError):  # the loop may be closed before the pipe is
             self.alive = False
+            self.send(QUIT)  # wakes the other thread
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._end)
 
     def _receive(self, message: bytes) -> None:
-        receive = self.receivers.get(message[:NAME])
-        if receive is not None:
-            kind, body = message[NAME : NAME + 1], message[NAME + 1 :]
-            receive(body if kind == FRAME else body.decode())
+        seat = self.seats.get(message[:NAME])
+        if seat is None:
+            return
+        kind, body = message[NAME : NAME + 1], message[NAME + 1 :]
+        if kind == TAKEN:
+            seat.room.release()
+        else:
+            seat.receive(body if kind == FRAME else body.decode())
 
     def _end(self) -> None:
         """Tell the pages that nobody trains for them any more."""
-        for tell in list(self.gone.values()):
-            tell()
+        for seat in list(self.seats.values()):
+            seat.gone()
 
-    def close(self) -> None:
-        """End the process."""
-        self.alive = False
-        self._pipe.close()
-        self._process.join(1.0)
+    def quit(self) -> None:
+        """Ask the process to end."""
+        self.send(QUIT)
+
+    def end(self, seconds: float) -> None:
+        """Wait so long, and end it if it has not ended."""
+        self._process.join(seconds)
         if self._process.is_alive():
             self._process.terminate()
-            self._process.join(1.0)
+            self._process.join(PATIENCE)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """A process begun here runs nothing of the script that began it, and no Ctrl-C reaches it.
+
+    ``spawn`` would run a script again that calls `plie.play` without asking for its own name; and
+    Ctrl-C in a terminal goes to all, while a process that still loads cannot ignore it yet.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        with _deaf():
+            yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C is blocked on this thread, and in what it begins."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # which unblocks it, when a process needs it first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Pool:
@@ -114,42 +165,58 @@ class Pool:
             FullError: there is none.
         """
         self._processes = [process for process in self._processes if process.alive]
-        counts = [len(process.receivers) for process in self._processes]
+        counts = [len(process.seats) for process in self._processes]
         if sum(counts) >= self._sessions:
             raise FullError
         if len(counts) < self._most and 0 not in counts:
             self._processes.append(Process(asyncio.get_running_loop()))
             counts.append(0)
         process = self._processes[counts.index(min(counts))]
-        name = next(self._names).to_bytes(NAME, "little")
-        process.receivers[name], process.gone[name] = receive, gone
-        process.send(name + OPEN)
-        return Seat(process, name)
+        return Seat(process, next(self._names).to_bytes(NAME, "little"), receive, gone)
 
     @property
     def sessions(self) -> int:
         """Pages that are open."""
-        return sum(len(process.receivers) for process in self._processes)
+        return sum(len(process.seats) for process in self._processes)
 
     def close(self) -> None:
         """End all processes."""
         for process in self._processes:
-            process.close()
+            process.quit()
+        end = time.monotonic() + PATIENCE
+        for process in self._processes:
+            process.end(max(0.0, end - time.monotonic()))
         self._processes = []
 
 
 class Seat:
-    """A page's place in a process."""
+    """A page's place in a process.
 
-    def __init__(self, process: Process, name: bytes) -> None:
+    Args:
+        process: it is in.
+        name: of the page there.
+        receive: takes each answer.
+        gone: called when the process ends.
+    """
+
+    def __init__(
+        self, process: Process, name: bytes, receive: Receive, gone: Callable[[], None]
+    ) -> None:
         self._process, self._name = process, name
+        self.receive, self.gone = receive, gone
+        self.room = asyncio.Semaphore(ROOM)
+        process.seats[name] = self
+        process.send(name + OPEN)
 
-    def send(self, text: str) -> None:
-        """A message from the page."""
+    async def send(self, text: str) -> None:
+        """A message from the page, when earlier ones are dealt with.
+
+        Whoever sends faster waits here, and nobody else does.
+        """
+        await self.room.acquire()
         self._process.send(self._name + TEXT + text.encode())
 
     def close(self) -> None:
         """Give up the place, whatever is under way there."""
-        self._process.receivers.pop(self._name, None)
-        self._process.gone.pop(self._name, None)
+        del self._process.seats[self._name]
         self._process.send(self._name + CLOSE)

@@ -39,6 +39,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+FAREWELL = 2.0  # seconds that a page has to take notice of the end
 REFUSED = 4403  # the code that a websocket is closed with
 OVERFULL = 4429
 STATIC = resources.files("plie.playground") / "static"
@@ -180,20 +181,17 @@ async def _live(socket: WebSocket, pool: Pool) -> None:
     """One page: what it says goes to its process, what that answers comes back."""
     await socket.accept()
     answers: deque[bytes | str] = deque()
-    news = asyncio.Event()
-    lost = False
+    news, over = asyncio.Event(), asyncio.Event()
 
     def receive(answer: bytes | str) -> None:
-        answers.append(answer)
-        news.set()
-
-    def gone() -> None:
-        nonlocal lost
-        lost = True
-        news.set()
+        if len(answers) < WAITING:
+            answers.append(answer)
+            news.set()
+        else:
+            over.set()  # a page that does not read
 
     try:
-        seat = pool.open(receive, gone)
+        seat = pool.open(receive, over.set)
     except FullError:
         full = "as many pages are open as there may be; close one"
         await socket.send_text(json.dumps({"kind": "error", "message": full, "field": None}))
@@ -201,11 +199,9 @@ async def _live(socket: WebSocket, pool: Pool) -> None:
         return
 
     async def answer() -> None:
-        while not lost:
+        while True:
             await news.wait()
             news.clear()
-            if len(answers) > WAITING:
-                return
             while answers:
                 one = answers.popleft()
                 await (socket.send_text(one) if isinstance(one, str) else socket.send_bytes(one))
@@ -216,9 +212,9 @@ async def _live(socket: WebSocket, pool: Pool) -> None:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            seat.send(text if text is not None else "")
+            await seat.send(text if text is not None else "")
 
-    tasks = [asyncio.create_task(answer()), asyncio.create_task(ask())]
+    tasks = [asyncio.create_task(work) for work in (answer(), ask(), over.wait())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -227,5 +223,5 @@ async def _live(socket: WebSocket, pool: Pool) -> None:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     if not any(isinstance(each, WebSocketDisconnect) for each in results):
-        with suppress(RuntimeError, WebSocketDisconnect):  # it has gone already
-            await socket.close()
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # it has gone already
+            await asyncio.wait_for(socket.close(), FAREWELL)

@@ -133,6 +133,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind((host, each))
+            made.listen(128)  # who comes at once waits, and is not refused
         except OSError as error:
             made.close()
             reason = error.strerror or str(error)

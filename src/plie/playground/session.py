@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RATE = 30.0  # frames a second, at most
 UNATTENDED = 30 * 60.0  # seconds of training after which a page that nobody touches pauses
 FASTEST = 1e6  # updates a second that may be asked for
+GLANCE = 0.02  # seconds between two looks at what is made aside
 
 Send = Callable[[bytes | str], None]
 
@@ -43,9 +44,11 @@ class Session:
         self.painter: Painter | None = None
         self.playing = False
         self._wanted, self._stale = False, False  # a frame, by the page; and whether there is news
-        self._drawn, self._touched, self._turned = 0.0, time.monotonic(), time.monotonic()
+        self._drawn, self._looked = 0.0, 0.0
+        self._touched = self._turned = time.monotonic()
         self._limit: float | None = None
         self._credit = 0.0  # updates that a limited speed allows by now
+        self._owed = 0  # updates that were asked for by number
         self._speed, self._counted = 0.0, (time.monotonic(), 0)
         self._aside = Aside(builder)
 
@@ -53,6 +56,7 @@ class Session:
 
     def take(self, text: str) -> None:
         """Do what a message asks for; whatever is wrong with it becomes a sentence."""
+        what = None
         try:
             message = json.loads(text)
             if not isinstance(message, dict):
@@ -64,19 +68,24 @@ class Session:
                 self._touched = time.monotonic()
             _DEEDS[what](self, message)
         except (ValueError, RecursionError) as error:  # PlieError is one, and broken JSON
-            self._refuse(error)
+            self._refuse(error, what)
         except Exception:
             log.exception("a message could not be answered")
-            self.tell(kind="error", message="this could not be done; nothing has changed")
+            self.tell(kind="error", of=what, message="this could not be done; nothing has changed")
+
+    def close(self) -> None:
+        """Nobody waits any more for what is made aside."""
+        self._aside.cancel()
 
     def tell(self, **message: Any) -> None:
         """Send a message."""
         self._send(json.dumps(message, allow_nan=False, separators=(",", ":")))
 
-    def _refuse(self, error: BaseException) -> None:
+    def _refuse(self, error: BaseException, what: object) -> None:
         known = isinstance(error, PlieError)
         sentence = str(error) if known else "a message that cannot be read; nothing has changed"
-        self.tell(kind="error", message=sentence, field=getattr(error, "field", None))
+        of = what if what in tuple(_DEEDS) else None
+        self.tell(kind="error", of=of, message=sentence, field=getattr(error, "field", None))
 
     def _settings(self, message: dict[str, Any]) -> None:
         asked = Settings.of(message.get("settings", {}))
@@ -95,17 +104,16 @@ class Session:
         self._turned = time.monotonic()
 
     def _pause(self, _: dict[str, Any]) -> None:
-        self.playing, self._stale = False, True
+        self.playing, self._stale, self._owed = False, True, 0
 
     def _one(self, message: dict[str, Any]) -> None:
         updates = whole("updates", message.get("updates", 1), 1, 1000)
-        player = self._player()
-        self.playing, self._stale = False, True
-        player.train(updates, seconds=1.0)
+        self._player()
+        self.playing, self._owed = False, updates
 
     def _reset(self, _: dict[str, Any]) -> None:
         self._player().reset()
-        self.playing = False
+        self.playing, self._owed = False, 0
         self._begin(restarted=True)
 
     def _set_speed(self, message: dict[str, Any]) -> None:
@@ -181,7 +189,9 @@ class Session:
         now = time.monotonic()
         times = []
         if self._aside.busy:
-            times.append(0.02)
+            times.append(max(0.0, self._looked + GLANCE - now))
+        if self._owed:
+            times.append(0.0)
         if self.painter is not None and self.playing:
             short = 0.0 if self._limit is None else max(0.0, 1 - self._credit) / self._limit
             times.append(max(0.0, short - (now - self._turned)))
@@ -192,7 +202,7 @@ class Session:
     @property
     def is_due(self) -> bool:
         """Whether a turn would do something, or has to look after what is done aside."""
-        return self._aside.busy or self.waits_for == 0
+        return self.waits_for == 0
 
     def turn(self, seconds: float) -> None:
         """Train for so long, if the page plays, and draw a frame if it is time for one."""
@@ -200,26 +210,30 @@ class Session:
             self._look_aside()
             if self.painter is None:
                 return
-            if self.playing:
+            if self._owed:
+                self._pay(self.painter.player, seconds)
+            elif self.playing:
                 self._train(self.painter.player, seconds)
             now = time.monotonic()
             if self._wanted and (self._stale or self.playing) and now - self._drawn >= 1 / RATE:
                 self._draw(now)
         except Exception:
             log.exception("a session failed")
-            self.playing, self._stale, self._wanted = False, False, False
+            self.playing, self._stale, self._wanted, self._owed = False, False, False, 0
             self.tell(kind="paused", message="training failed here; change a setting or reset")
 
     def _look_aside(self) -> None:
         """Take what was made aside, one error at a time."""
-        for then in self._aside.done():
+        self._looked = time.monotonic()
+        for kind, then in self._aside.done():
             try:
                 then()
             except PlieError as error:
-                self._refuse(error)
+                self._refuse(error, kind)
             except Exception:
                 log.exception("something made aside has failed")
-                self.tell(kind="error", message="this cannot be made; the old state goes on")
+                sentence = "this cannot be made; the old state goes on"
+                self.tell(kind="error", of=kind, message=sentence)
         if self._aside.is_slow("settings"):
             self.tell(kind="busy", message="preparing the activation …")
 
@@ -227,9 +241,16 @@ class Session:
         assert self.painter is not None
         if restarted:
             self.painter = Painter(self.painter.player)
-            self._counted = (time.monotonic(), 0)
+            self._counted, self._owed = (time.monotonic(), 0), 0
         self._stale = True
         self.tell(**self.painter.settings(restarted))
+
+    def _pay(self, player: Player, seconds: float) -> None:
+        """A part of the updates that were asked for by number."""
+        before = player.step
+        player.train(self._owed, seconds)
+        self._owed -= player.step - before
+        self._stale = True
 
     def _train(self, player: Player, seconds: float) -> None:
         now = time.monotonic()

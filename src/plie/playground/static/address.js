@@ -2,6 +2,8 @@
 
 const NUMBERS = ["test", "lr", "batch", "strength", "seed", "eps"];
 const WORDS = ["optimizer", "regularisation", "init", "attack", "norm"];
+const SPEEDS = [600, 60, 10, 1]; // updates a second, of the page's menu
+const WIDEST = 6; // ball: the plane goes no further
 const DATA_NUMBERS = { n: "n", noise: "noise", seed: "data-seed", classes: "classes" };
 
 /** The hash, without "#", of settings and view; empty for the default. */
@@ -50,6 +52,8 @@ export function decode(hash, defaults) {
   settings.networks = texts.map((text) => layersOf(text, settings.hidden.length));
   view.network = clamp(view.network, settings.networks.length);
   view.layer = clamp(view.layer, settings.hidden.length);
+  if (!SPEEDS.includes(view.speed)) view.speed = null;
+  view.ball = Math.max(0, Math.min(view.ball ?? VIEW.ball, WIDEST));
   return { settings, view };
 }
 

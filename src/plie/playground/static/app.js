@@ -184,18 +184,20 @@ export class App {
 
   /** The old state goes on; a link that the server refuses leads to the default. */
   #refused(message) {
+    if (message.of !== "settings" || !this.#sent) return;
+    const asked = this.#sent;
     this.#next = {};
-    const about = message.field?.split(".")[0];
-    if (!this.#sent || (about && !(about in this.zoo.default))) return;
     this.#sent = null;
     if (this.told) {
       this.#draft = structuredClone(this.told.settings);
       return;
     }
-    this.#draft = structuredClone(this.zoo.default);
+    const { default: standard } = this.zoo;
+    if (agree(standard, asked) && agree(asked, standard)) return; // it cannot be made now; asking again would not help
+    this.#draft = structuredClone(standard);
     this.view = { ...VIEW };
     message.field = null;
-    message.message = `The link cannot be followed: ${message.message}. The default is shown.`;
+    message.message = `The link cannot be followed: ${message.message.replace(/[^?!.]$/, "$&.")} The default is shown.`;
     this.#sendSettings();
   }
 

@@ -16,7 +16,7 @@ export function mountLayers(app, choose) {
     for (const row of [heads, feet]) {
       row.style.gridTemplateColumns = `minmax(${NARROWEST}, .7fr) ${hidden} minmax(${NARROWEST}, .7fr)`;
     }
-    if (layers.length !== count) rebuild(count);
+    if (layers.length !== count || !heads.hasChildNodes()) rebuild(count);
     label();
   });
   app.on("view", label);
