@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
+import torch
+
 from docs.site import gallery, guides, links, measured, notebooks, reference, rows, tour
 from docs.site.drawing import sparkline
 from docs.site.navigation import navigation
@@ -39,9 +41,8 @@ def main() -> None:
         tour.write(steps, tour.others())
     with _timed("notebooks"):
         notebooks.check(chosen)
-    with _timed("activations"), ProcessPoolExecutor(given.processes) as pool:
-        names = zoo.names()
-        sparks = {name: s for name, s in zip(names, pool.map(_activation, names), strict=True) if s}
+    with _timed("activations"):
+        sparks = _activations(given.processes)
     with _timed("pages"):
         gallery.write(sparks)
         guides.write(sparks)
@@ -59,6 +60,15 @@ def main() -> None:
     if said:
         sys.exit("\n".join(said))
     print(f"{SITE / 'index.html'}: every public name has an entry, no link is broken")
+
+
+def _activations(processes: int) -> dict[str, str]:
+    """Every function's page; returns the small pictures of those that have a curve."""
+    names = zoo.names()
+    # one thread each: more would wait for each other
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        drawn = pool.map(_activation, names, chunksize=4)
+        return {name: spark for name, spark in zip(names, drawn, strict=True) if spark}
 
 
 def _activation(name: str) -> str:
