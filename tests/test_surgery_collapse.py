@@ -141,3 +141,55 @@ def test_a_curve_is_no_line_and_a_step_is_none():
         report = merged(model, x, x)
         assert report.kept == {"1": "1 of 1 units bend"}
         assert not report.merged
+
+
+class Sized(nn.Module):
+    """A forward that asks a layer for its size."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 9), nn.Linear(9, 2)
+
+    def forward(self, x):
+        return self.two(self.one(x)) * self.one.out_features
+
+
+@pytest.mark.parametrize("given", [{}, {"inputs": torch.randn(3, 4)}])
+def test_a_forward_that_uses_what_would_go_is_as_it_was(given):
+    model, x = Sized(), torch.randn(3, 4)
+    want = model(x)
+    with pytest.raises(plie.InputError, match="it is as it was: 'Identity' object has no attr"):
+        plie.collapse(model, **given)
+    assert torch.equal(model(x), want)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "register",
+    ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"],
+)
+def test_what_hooks_see_stays(place, register):
+    model, x = nn.Sequential(nn.Linear(4, 9), nn.Identity(), nn.Linear(9, 2)), torch.randn(3, 4)
+    getattr(model[place], register)(lambda *_: None)
+    want = model(x)
+    report = plie.collapse(model)
+    assert report.merged == ()
+    assert report.kept == {"2": "hooks between 0 and it would see something else"}
+    assert torch.equal(model(x), want)
+
+
+class Called(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(4, 9), nn.Linear(9, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.three(torch.relu(self.two(self.one(x))))
+
+
+def test_a_model_whose_calls_were_replaced_is_collapsed():
+    model, x = Called(), torch.randn(3, 4)
+    plie.swap(model, "relu", "silu")
+    want = model(x)
+    assert plie.collapse(model, inputs=x).merged == (("one", "two"),)
+    torch.testing.assert_close(model(x), want)

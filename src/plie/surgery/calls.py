@@ -150,6 +150,18 @@ def guard(module: nn.Module) -> None:
             child.register_forward_hook(_leave, always_call=True)
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody else put hooks on a module.
+
+    >>> from torch import nn
+    >>> has_hooks(nn.Identity())
+    False
+    """
+    kinds = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+    hooks = [hook for kind in kinds for hook in getattr(module, kind).values()]
+    return any(hook not in (_enter, _leave) for hook in hooks)
+
+
 # --- found in the source ------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,10 +12,11 @@ from torch import Tensor, nn
 from plie.batches import again, first
 from plie.models import composed, is_identity
 from plie.modules import Layer
+from plie.surgery.calls import has_hooks
 from plie.surgery.graph import DROPOUTS, Graph, Refused, Step, require_own, trace
 from plie.surgery.layers import affine, is_linear, is_matrix, pads, require_weights, reshape
 from plie.surgery.report import Report
-from plie.surgery.safety import restate, same_outputs
+from plie.surgery.safety import followed, restate, same_outputs
 from plie.units import count, original
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def collapse(
     before = sum(p.numel() for p in model.parameters())
     units = {} if batches is None else count(model, batches)
     shown = batches if inputs is None else [inputs]
-    safe = nullcontext() if shown is None else same_outputs(model, first(shown))
+    safe = followed(model) if shown is None else same_outputs(model, first(shown))
     work = _Work(model, trace(model, shown, "inputs="), grow)
     with safe, torch.no_grad():
         for place, counted in units.items():
@@ -207,6 +207,8 @@ class _Work:
         first, second = self.now(found[0]), self.now(step)
         try:
             require_own(self.model, self.graph, [found[0], step])
+            if any(map(has_hooks, (first, second, *map(self.now, found[1])))):
+                raise Refused(f"hooks between {found[0].name} and it would see something else")
             made = _merged(first, second)
             if not self.grow and _size(made) > _size(first) + _size(second):
                 raise Refused(f"with {found[0].name} it would have more parameters; grow=True")

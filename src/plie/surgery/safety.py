@@ -1,4 +1,4 @@
-"""Outputs compared, with a way back; and networks of Plié that say what they are now."""
+"""Ways back from what goes wrong; and networks of Plié that say what they are now."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from plie.batches import run
 from plie.errors import InputError
 from plie.models import CNN, MLP
 from plie.modules import Layer
+from plie.surgery.graph import trace
 
 
 @contextmanager
@@ -31,11 +32,41 @@ def same_outputs(model: nn.Module, batch: Any) -> Iterator[None]:
     >>> with same_outputs(model, torch.ones(1, 2)):
     ...     model[1] = nn.Identity() if (model(torch.ones(1, 2)) > 0).all() else model[1]
     """
-    was = [_Module(module) for module in model.modules()]
     want = run(model, batch)
-    try:
+    with _undone(model):
         yield
         _require_same(want, run(model, batch))
+
+
+@contextmanager
+def followed(model: nn.Module) -> Iterator[None]:
+    """Whatever is done inside leaves a model that torch.fx can follow, or is undone.
+
+    Args:
+        model: its modules and their tensors may be replaced, not written over.
+
+    Raises:
+        InputError: torch.fx cannot follow it afterwards, as where its forward uses an attribute of
+            what is gone; or something inside failed.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> with followed(model):
+    ...     model[1] = nn.Identity()
+    """
+    with _undone(model):
+        yield
+        try:
+            trace(model)
+        except InputError as error:  # which tells how to do without torch.fx
+            raise (error.__cause__ or error) from None
+
+
+@contextmanager
+def _undone(model: nn.Module) -> Iterator[None]:
+    """The model is as it was where something fails."""
+    was = [_Module(module) for module in model.modules()]
+    try:
+        yield
     except BaseException as error:
         for module in was:
             module.back()
