@@ -18,14 +18,15 @@ from commands import typed
 from torch import nn
 
 from plie.errors import InputError
-from plie.playground import points, share
+from plie.playground import share, upload
 from plie.playground.checks import SettingsError
 from plie.playground.frame import SIDE, SMALL, Painter
 from plie.playground.history import MOST, History, Measured
 from plie.playground.player import Player
-from plie.playground.points import Points, from_csv, pack, unpack
+from plie.playground.points import Points, pack, unpack
 from plie.playground.session import Session
 from plie.playground.settings import Settings
+from plie.playground.upload import from_csv
 
 SMALL_NET: dict[str, Any] = {
     "hidden": [6],
@@ -121,7 +122,7 @@ def test_points_are_packed_to_a_ten_thousandth() -> None:
 
 def test_drawn_points_need_two_classes() -> None:
     text = pack(torch.rand(12, 2), torch.zeros(12))
-    with pytest.raises(InputError, match="at least 10 points of two classes; there are 12 of 1"):
+    with pytest.raises(InputError, match="at least 10 points of two classes are needed; there are 12 of 1"):
         Points("points", points=text).dataset()
 
 
@@ -156,13 +157,49 @@ def test_a_csv_becomes_points_of_two_standardised_columns() -> None:
             "a,b,kind\n" + "".join(f"{i},{i * i % 7},c{i}\n" for i in range(9)),
             "9 classes; at most 8",
         ),
-        ("a,b,kind\n1,inf,x\n2,3,y\n", "infinite"),
-        ("x" * (points.UPLOAD + 1), "1 MiB"),
+        ("a,b,kind\n1,inf,x\n2,3,y\n", "two different columns of numbers among a"),
+        ("1,2,3\n4,5,6\n", "no header"),
+        ("a,a,kind\n1,2,x\n", "two columns named 'a'"),
+        ("a,b,kind\n1,2,x,9\n", "row 1 has 4 values for 3 columns"),
+        ("a,b,kind\n", "has no rows"),
+        ("a,b,kind\n1,2,x\n2,1,x\n", "fewer than two classes"),
+        (",".join(f"c{i}" for i in range(60_000)), "60000 columns; at most 200"),
+        ('a,b,kind\n1,2,"' + "x" * 200_000, "not a readable CSV file"),
+        ("x" * (upload.UPLOAD + 1), "1 MiB"),
     ],
 )
 def test_a_csv_that_cannot_be_shown_is_refused(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         from_csv(text, "f.csv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: "\n\n" + text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", ";").replace(".", ","),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("length", '"length"'),
+        lambda text: text + "?,1,a\n1,,b\n1,NA,b\n1,1,\n1,1\n",
+    ],
+)
+def test_a_csv_of_another_kind_holds_the_same_points(change: Any) -> None:
+    rows = [f"{i / 4},{i * i},{'ab'[i % 2]}\n" for i in range(20)]
+    text = "length,width,kind\n" + "".join(rows)
+    plain, other = from_csv(text), from_csv(change(text))
+    assert other["columns"] == ["length", "width"]
+    assert other["data"] == plain["data"]
+    assert other["kept"] == 20
+
+
+def test_columns_that_nobody_chose_may_hold_anything() -> None:
+    rows = [f"person {i},{'ab'[i % 2]},{i},{i % 7},{i / 3 or '?'}\n" for i in range(300)]
+    found = from_csv("name,kind,a,b,\n" + "".join(rows), "f.csv", ["a", "b"])
+    assert found["target"] == "kind"  # the last text that has few values
+    assert found["columns"] == ["a", "b", "column 5"]
+    assert (found["rows"], found["kept"]) == (300, 300)
 
 
 def test_a_large_csv_is_thinned() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from plie.playground import points
+from plie.playground import upload
 
 SMALL_NET: dict[str, Any] = {
     "hidden": [6],
@@ -168,7 +168,7 @@ def test_binary_and_huge_messages_end_nothing(served: Any) -> None:
         page.send(b"\x00\xff")
         assert json.loads(page.recv(timeout=20))["kind"] == "error"
     with connected(address) as page:
-        page.send("x" * (3 * points.UPLOAD))
+        page.send("x" * (3 * upload.UPLOAD))
         time.sleep(0.2)
     with connected(address) as page:
         ask(page, "settings", do="settings", settings=SMALL_NET)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import inspect
-import io
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from plie.data import TOYS, Dataset, describe, read_csv
+from plie.data import TOYS, Dataset, describe
 from plie.errors import InputError, unknown
 from plie.playground.checks import real, whole
 
@@ -24,7 +20,6 @@ MOST = 2000  # points
 LEAST = 10
 CLASSES = 8
 REACH = 6.0  # a point that was drawn, or read from a file, lies in [−6, 6]²
-UPLOAD = 2**20  # bytes of a file
 STEPS = 2**16 - 1
 BYTES = 5  # of a point: two of each coordinate, and its class
 DRAWN = "points"
@@ -120,7 +115,7 @@ class Points:
         present = torch.unique(labels)
         if len(labels) < LEAST or len(present) < 2:
             raise InputError(
-                f"draw at least {LEAST} points of two classes; there are {len(labels)} of "
+                f"at least {LEAST} points of two classes are needed; there are {len(labels)} of "
                 f"{len(present)}"
             )
         # classes without a point would be logits that nothing is ever learned for
@@ -213,81 +208,3 @@ def described() -> list[dict[str, Any]]:
             row["classes"] = kinds
         rows.append(row)
     return rows
-
-
-def from_csv(
-    text: str, name: str = "", columns: list[str] | None = None, target: str | None = None
-) -> dict[str, Any]:
-    r"""Two columns of a CSV file as points, each with mean 0 and deviation 1.
-
-    Args:
-        text: the file.
-        name: of the file, for messages.
-        columns: the two features; the first two that are numbers when None.
-        target: the column with the classes; the last one when None.
-
-    Returns:
-        a page's ``csv`` message: the columns that can be chosen, and the data.
-
-    Raises:
-        InputError: a file that is too large, cannot be read or holds no two features and classes.
-
-    >>> found = from_csv("a,b,kind\n1,2,x\n2,1,y\n3,5,x\n")
-    >>> found["columns"], found["targets"], found["rows"]
-    (['a', 'b'], ['a', 'b', 'kind'], 3)
-    """
-    if len(text.encode()) > UPLOAD:
-        raise InputError(f"a CSV file may have {UPLOAD // 2**20} MiB here")
-    header = [each.strip() for each in next(csv.reader(io.StringIO(text)), [])]
-    if len(header) < 3:
-        raise InputError(
-            f"a CSV file needs a header and three columns, two features and a class; this one has "
-            f"{len(header)}"
-        )
-    target = header[-1] if target is None else target
-    table = _read(text, Path(name).name or "file.csv", target)
-    numeric = [each for each in table.feature_names if each in header]
-    columns = numeric[:2] if columns is None else columns
-    if len(set(columns)) != 2 or any(each not in numeric for each in columns):
-        raise InputError(
-            f"choose two different columns of numbers among {', '.join(numeric) or 'none'}"
-        )
-    if len(table.class_names) > CLASSES:
-        raise InputError(
-            f"'{target}' has {len(table.class_names)} classes; at most {CLASSES} can be shown"
-        )
-    features = table.features[:, [table.feature_names.index(each) for each in columns]]
-    spread = features.std(0).clamp_min(1e-12)
-    features, labels = (features - features.mean(0)) / spread, table.labels
-    if len(labels) > MOST:
-        rows = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:MOST]
-        features, labels = features[rows], labels[rows]
-    data = Points(DRAWN, len(labels), points=pack(features, labels), names=_two(columns))
-    return {
-        "kind": "csv",
-        "name": name[:80],
-        "columns": numeric,
-        "targets": header,
-        "chosen": list(columns),
-        "target": target,
-        "classes": list(table.class_names),
-        "data": data.as_json(),
-        "rows": len(table),
-        "kept": len(labels),
-    }
-
-
-def _two(columns: list[str]) -> tuple[str, str]:
-    first, second = (each[:60] for each in columns)
-    return first, second
-
-
-def _read(text: str, name: str, target: str) -> Dataset:
-    """By the reader of all files, which takes one on disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "upload.csv")
-        file.write_text(text, "utf-8")
-        try:
-            return read_csv(file, target, task="classification", missing="drop")
-        except InputError as error:
-            raise InputError(str(error).replace(str(file), name)) from None

@@ -21,10 +21,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from plie.playground.points import UPLOAD, described
+from plie.playground.points import described
 from plie.playground.pool import FullError, Pool
 from plie.playground.presets import PRESETS
 from plie.playground.settings import ATTACKS, BALLS, LIMITS, PENALTIES, Settings
+from plie.playground.upload import UPLOAD
 from plie.recipe import OPTIMIZERS
 
 if TYPE_CHECKING:

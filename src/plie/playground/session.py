@@ -17,8 +17,8 @@ from plie.playground.aside import Aside
 from plie.playground.checks import SettingsError, naming, one_of, real, said, whole
 from plie.playground.frame import Painter, curves
 from plie.playground.player import Player
-from plie.playground.points import UPLOAD, from_csv
 from plie.playground.settings import BALLS, LONGEST, Settings, scalar
+from plie.playground.upload import UPLOAD, from_csv
 
 log = logging.getLogger(__name__)
 

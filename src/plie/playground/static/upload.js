@@ -34,7 +34,8 @@ export function mountUpload(app) {
     byId("csv-columns").hidden = false;
     const few =
       answer.kept < answer.rows ? `${answer.kept} of ${answer.rows} rows` : `${answer.rows} rows`;
-    text(byId("csv-note"), `${answer.name}: ${few}, scaled to the plane.`);
+    const kinds = answer.classes.map((name, i) => (name === `${i}` ? name : `${i} is ${name}`));
+    text(byId("csv-note"), `${answer.name}: ${few}, scaled to the plane. ${kinds.join(", ")}.`);
     const [x, y] = answer.data.names ?? answer.columns;
     fill("csv-x", answer.columns, x);
     fill("csv-y", answer.columns, y);
