@@ -190,6 +190,37 @@ def test_one_point_without_a_batch_dimension():
     assert "one sample only" in found.notes[-1]
 
 
+def test_in_inference_mode_as_well():
+    class Inside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = network()
+
+        def forward(self, x):
+            with torch.inference_mode():
+                return self.part(x)
+
+    want = plie.diagnose(network(), X)["1"]
+    found = plie.diagnose(Inside(), X)["part.1"]
+    with torch.inference_mode():
+        around = plie.diagnose(network(), X)["1"]
+    for place in (found, around):
+        assert torch.equal(place.flat, want.flat)
+        assert torch.equal(place.output, want.output)
+
+
+def test_values_that_are_learned_are_not_told_as_they_began():
+    model = nn.Sequential(nn.Linear(4, 6), nn.PReLU(), nn.LeakyReLU(0.2), plie.nn.SwishBeta())
+    with torch.no_grad():
+        model[1].weight.fill_(0.5)
+        model[3].beta.fill_(3)
+    found = plie.diagnose(model, X)
+    labels = ["prelu (learned)", "leaky_relu (negative_slope=0.2)", "swish_beta (learned)"]
+    assert [cells[1] for cells in found.cells] == labels
+    assert [each["activation"] for each in found.summary()] == labels
+    assert found.to_frame().activation.unique().tolist() == labels
+
+
 def test_it_is_short_where_it_is_not_printed():
     found = plie.diagnose(network(), [(X, Y)])
     assert repr(found) == f"<Diagnosis: {found.headline}>"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import plie
 from plie.batches import first, run
@@ -206,6 +206,15 @@ def test_all_say_what_is_wrong_with_batches_in_the_same_words(name):
         assert "\n" not in str(told.value)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     OPERATIONS[name](model, [x[:0], (x, y)])
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "swap"])
+def test_a_loader_that_shuffles_leaves_the_random_state(name):
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    loader = DataLoader(TensorDataset(torch.rand(8, 2)), batch_size=4, shuffle=True)
+    state = torch.get_rng_state()
+    OPERATIONS[name](model, loader)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_what_is_no_batch_is_refused():

@@ -54,12 +54,13 @@ def _is_empty(batch: Any) -> bool:
 
 
 def again(batches: Any) -> list[Any]:
-    """Batches that can be gone through more than once."""
-    return list(each(batches))
+    """Batches that can be gone through more than once; a loader that shuffles draws in private."""
+    with torch.random.fork_rng(devices=[]):
+        return list(each(batches))
 
 
 def first(batches: Any) -> Any:
-    """The first batch.
+    """The first batch; a loader that shuffles draws in private.
 
     Raises:
         InputError: there is none.
@@ -67,8 +68,9 @@ def first(batches: Any) -> Any:
     >>> first([(1, 2), (3, 4)])
     (1, 2)
     """
-    for batch in each(batches):
-        return batch
+    with torch.random.fork_rng(devices=[]):
+        for batch in each(batches):
+            return batch
     raise InputError(EMPTY)
 
 

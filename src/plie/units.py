@@ -263,7 +263,8 @@ def value_and_slope(x: Tensor, compute: Callable[[Tensor], Tensor]) -> tuple[Ten
     >>> value_and_slope(torch.tensor([-1.0, 2.0]), torch.relu)
     (tensor([0., 2.]), tensor([0., 1.]))
     """
-    with torch.enable_grad():
+    # Of a model that runs in inference mode as well.
+    with torch.inference_mode(False), torch.enable_grad():
         # An input of its own: what the activation writes over is not the model's.
         leaf = x.detach().clone().requires_grad_()
         y = compute(leaf + 0)

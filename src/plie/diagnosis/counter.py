@@ -116,6 +116,7 @@ class Counter:
             rank=float("nan") if self._spread is None else self._spread.rank,
             broken=int(self._broken),
             tolerance=self._tolerance,
+            learned=self._learned,
             **{name: values.cpu() for name, values in per_unit.items()},
         )
 

@@ -43,6 +43,8 @@ class Place:
             it was not taken.
         broken: how many inputs were infinite or no number.
         tolerance: a derivative up to this size counts as zero.
+        learned: whether values of the activation are learned, so that those of its record are
+            not what the model computes with.
     """
 
     name: str
@@ -64,6 +66,12 @@ class Place:
     rank: float
     broken: int
     tolerance: float = 0.0
+    learned: bool = False
+
+    @property
+    def label(self) -> str:
+        """The activation with its values, or that they are learned."""
+        return f"{self.activation.name} (learned)" if self.learned else self.activation.label
 
     @property
     def units(self) -> int:
@@ -112,7 +120,7 @@ def summary(place: Place) -> dict[str, Any]:
     """The counts and means of a place by name."""
     return {
         "place": place.name,
-        "activation": place.activation.label,
+        "activation": place.label,
         "call": place.call,
         "units": place.units,
         "samples": place.samples,
@@ -132,7 +140,7 @@ def records(place: Place) -> Iterator[dict[str, Any]]:
     for unit in range(place.units):
         yield {
             "place": place.name,
-            "activation": place.activation.label,
+            "activation": place.label,
             "unit": unit,
             "samples": place.samples,
             "state": next((s.replace("_", " ") for s in STATES if states[s][unit]), ""),

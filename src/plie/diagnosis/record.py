@@ -252,7 +252,7 @@ def _cells(place: Place) -> tuple[str, ...]:
     counts = [str(n) if (n := place.count(state)) else "" for state in STATES]
     return (
         place.name or "the model itself",
-        place.activation.label,
+        place.label,
         str(place.units),
         *counts,
         f"{place.centre:.3g} ± {place.deviation:.3g}",
