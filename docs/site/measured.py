@@ -15,7 +15,6 @@ from plie.accuracy import Accuracy
 from plie.bench import Timing
 from plie.display import number
 from plie.measured import accuracy_figure, elements_text, timing_figure
-from plie.report.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,7 +210,7 @@ def _study_row(spec: str, score: evidence.Score) -> list[str]:
     gap, share = score.clean_difference, score.clean
     cells = [
         _link(spec.partition(":")[0]) + f" (rate: {score.edge} of the grid)" * bool(score.edge),
-        percent(share.mean).removesuffix(" %"),
+        f"{100 * share.mean:.1f}",
         f"{100 * share.low:.1f} to {100 * share.high:.1f}",
     ]
     if gap is None:
