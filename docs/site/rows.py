@@ -132,7 +132,7 @@ def _torch(activation: Activation) -> str:
 def _signature(layer: type[nn.Module]) -> str:
     signature = inspect.signature(layer)
     bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+    return str(signature.replace(parameters=bare))
 
 
 def _arguments(layer: type[nn.Module]) -> str:

@@ -109,6 +109,7 @@ def layer(name: str) -> type[nn.Module]:
     base: type[nn.Module] = ActivationModule if row.is_scalar else VectorModule
     adapter = _TORCH_SIGNATURES.get(row.name)
     signature = inspect.signature(adapter, eval_str=True) if adapter else _signature(row)
+    signature = signature.replace(return_annotation=inspect.Signature.empty)  # a layer makes one
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         try:
