@@ -122,7 +122,9 @@ def test_points_are_packed_to_a_ten_thousandth() -> None:
 
 def test_drawn_points_need_two_classes() -> None:
     text = pack(torch.rand(12, 2), torch.zeros(12))
-    with pytest.raises(InputError, match="at least 10 points of two classes are needed; there are 12 of 1"):
+    with pytest.raises(
+        InputError, match="at least 10 points of two classes are needed; there are 12 of 1"
+    ):
         Points("points", points=text).dataset()
 
 
@@ -644,6 +646,8 @@ def test_figures_code_studies_and_files_are_answered(page: Page) -> None:
     for what in ("figure", "code", "study"):
         page.say(do=what)
         page.until(what)
+    page.say(do="dance", dark=True)
+    assert page.until("dance")["svg"].startswith("<svg")
     page.say(do="csv", name="f.csv", text="a,b,kind\n" + "1,2,x\n2,1,y\n" * 10)
     assert page.until("csv")["data"]["name"] == "points"
 
@@ -653,3 +657,26 @@ def test_presets_can_be_made() -> None:
 
     for preset in PRESETS:
         Player(Settings.of(preset["settings"])).train(2)
+
+
+def test_a_dance_has_four_dancers_and_no_derivative_nobody_can_read() -> None:
+    many = Settings.of({"hidden": [2] * 5, "networks": [["relu", "tanh", "x**2", "elu", "silu"]]})
+    names = share.dance(many)["names"]
+    assert (len(names), names[0], names[3]) == (4, "ReLU", "ELU")
+    assert share.dance(Settings.of({"hidden": [], "networks": [[]]}))["names"] == ["identity"]
+    start = time.monotonic()
+    long = "*".join(f"sin({i}*x)" for i in range(12))
+    assert "<svg" in share.dance(Settings.of({"hidden": [2], "networks": [[long]]}))["svg"]
+    assert time.monotonic() - start < 5
+
+
+def test_a_formula_is_compiled_before_it_is_applied(page: Page) -> None:
+    slow = {**SMALL_NET, "networks": [["*".join(f"sin({i}*x)" for i in range(9))]]}
+    page.say(do="settings", settings=slow)
+    longest = 0.0
+    while not any(each.get("kind") == "settings" for each in page.got):
+        start = time.thread_time()
+        page.session.turn(0.002)
+        longest = max(longest, time.thread_time() - start)
+        time.sleep(0.002)
+    assert longest < 0.15

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from plie.diagnosis.counter import MOSTLY, WEAK, steepest
 from plie.models import in_evaluation
 from plie.playground.history import Measured
+from plie.playground.settings import KEPT
 from plie.units import value_and_slope
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ def grid(extent: Sequence[float]) -> Tensor:
     return torch.cartesian_prod(ys, xs).flip(1).float()
 
 
+@lru_cache(KEPT)
 def curves(act: Activation) -> dict[str, Any]:
     """An activation and its derivative over its window, None where a line must be broken.
 
@@ -141,6 +144,13 @@ def curves(act: Activation) -> dict[str, Any]:
         for name, column in columns.items():
             found[name] += [*([None] if found[name] else []), *map(_finite, column.tolist())]
     return {"label": act.label, "formula": formula_text(act), **found}
+
+
+def warm(act: Activation) -> None:
+    """Compile what a frame needs of an activation."""
+    with torch.no_grad():
+        value_and_slope(torch.linspace(-1, 1, 8), act.module())
+    steepest(act)
 
 
 def _through(model: nn.Module, x: Tensor) -> tuple[list[Tensor], Tensor]:

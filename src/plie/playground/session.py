@@ -15,7 +15,7 @@ from plie.errors import InputError, PlieError, unknown
 from plie.playground import share
 from plie.playground.aside import Aside
 from plie.playground.checks import SettingsError, naming, one_of, real, said, whole
-from plie.playground.frame import Painter, curves
+from plie.playground.frame import Painter, curves, warm
 from plie.playground.player import Player
 from plie.playground.settings import BALLS, LONGEST, Settings, scalar
 from plie.playground.upload import UPLOAD, from_csv
@@ -172,6 +172,12 @@ class Session:
         drawn = share.Snapshot.of(player, index)
         self._aside.do("figure", lambda: drawn.figure(form, dark), lambda found: self.tell(**found))
 
+    def _dance(self, message: dict[str, Any]) -> None:
+        settings, dark = self._player().settings, message.get("dark") is True
+        self._aside.do(
+            "dance", lambda: share.dance(settings, dark), lambda found: self.tell(**found)
+        )
+
     def _player(self) -> Player:
         if self.painter is None:
             raise InputError("settings come first")
@@ -294,6 +300,7 @@ def _warm(settings: Settings) -> None:
         x = torch.linspace(-1, 1, 8, requires_grad=True)
         act(x).sum().backward()
         curves(act)
+        warm(act)
 
 
 def _checked(text: str) -> dict[str, Any]:
@@ -317,4 +324,5 @@ _DEEDS: dict[str, Callable[[Session, dict[str, Any]], None]] = {
     "code": Session._code,
     "study": Session._study,
     "figure": Session._figure,
+    "dance": Session._dance,
 }

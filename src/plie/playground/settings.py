@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from plie.attack.gradient import FGSM, PGD, Gradient
@@ -23,6 +24,7 @@ UNITS = 64
 NETWORKS = 4
 BATCH = 1024
 LONGEST = 300  # characters of an activation
+KEPT = 256  # activations
 
 PENALTIES = ("none", "l1", "l2")
 ATTACKS = ("fgsm-rs", "pgd")
@@ -150,9 +152,15 @@ def scalar(text: str, field: str = "activation") -> Activation:
             raise InputError("a layer needs an activation: a name or a formula in x")
         if len(text) > LONGEST:
             raise InputError(f"an activation takes at most {LONGEST} characters, not {len(text)}")
-        found = activation_of(text)
-        found.require_scalar("a place in a hidden layer")
-        return found
+        return _read(text)
+
+
+@lru_cache(KEPT)
+def _read(text: str) -> Activation:
+    """The same object for the same text, so that what it has compiled is there again."""
+    found = activation_of(text)
+    found.require_scalar("a place in a hidden layer")
+    return found
 
 
 def _data(name: str, value: object) -> Points:

@@ -1,4 +1,4 @@
-"""What leaves the playground: code, a study, a figure; and what an attack does to a point."""
+"""What leaves the playground: code, a study, a figure, a dance; and an attack on a point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from plie.attack.gradient import PGD
 from plie.models import MLP, evaluating, gain_of, in_evaluation
 from plie.playground.points import DRAWN
-from plie.playground.settings import STEPS
+from plie.playground.settings import STEPS, scalar
 from plie.source import has_spec, spec
 
 if TYPE_CHECKING:
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from plie.attack.gradient import Gradient
     from plie.data import Dataset
     from plie.playground.player import Network, Player
+    from plie.playground.settings import Settings
 
 PROBED = 10  # steps of PGD that a hovering pointer shows
 STUDY_SEEDS = 10
+DANCERS = 4
+READABLE = 80  # characters of a formula that still dances its derivative
 HEAD = '''"""Made by the playground of Plié."""
 
 import plie
@@ -297,3 +300,30 @@ class Snapshot:
             "name": f"plie.{form}",
             "base64": base64.b64encode(raw).decode(),
         }
+
+
+# --- a dance ------------------------------------------------------------------------------------
+
+
+def dance(settings: Settings, dark: bool = False) -> dict[str, Any]:
+    """The networks' activations, dancing, as SVG: the first four of them.
+
+    Without a hidden layer there is only the identity to dance.
+
+    >>> from plie.playground.settings import Settings
+    >>> dance(Settings())["names"]
+    ['ReLU']
+    """
+    from plie.dancing import words
+    from plie.dancing.show import dance as danced
+
+    texts = list(dict.fromkeys(sum(settings.networks, ()))) or ["identity"]
+    acts = [scalar(text) for text in texts[:DANCERS]]
+    # the derivative of a long formula is longer still, and nobody could read it
+    short = all(len(act.formula) <= READABLE for act in acts)
+    drawn = danced(*acts, theme="dark" if dark else "light", derivative=short)
+    return {
+        "kind": "dance",
+        "names": [words.name(act) for act in acts],
+        "svg": drawn.to_svg(),
+    }

@@ -31,7 +31,7 @@ export function mountDiagram(app, choose) {
     const columns = place([2, ...shown, Math.min(sizes.at(-1), MOST_OUTPUTS)], height);
     const network = frame.networks[app.view.network];
     units = columns.slice(1, -1).flat();
-    drawBand(context, columns[app.view.layer + 1], height);
+    if (shown.length) drawBand(context, columns[app.view.layer + 1], height);
     columns.slice(1).forEach((to, k) => {
       strokeWeights(context, columns[k], to, network.weights[k], sizes[k], hovered);
     });

@@ -1,4 +1,4 @@
-// Taking a network away: a link, code, a study, a picture.
+// Taking a network away: a link, code, a study, a picture, a dance.
 
 import { byId, text } from "./dom.js";
 import { sentence, toast } from "./notes.js";
@@ -14,12 +14,13 @@ export function mountShare(app) {
   };
   ask("share-code", () => ({ do: "code" }));
   ask("share-study", () => ({ do: "study" }));
+  ask("share-dance", () => ({ do: "dance", dark: isDark() }));
   for (const format of ["png", "svg"]) {
     ask(`share-${format}`, () => ({
       do: "figure",
       format,
       network: app.view.network,
-      dark: document.documentElement.dataset.theme === "dark",
+      dark: isDark(),
     }));
   }
   app.on("code", ({ text: code }) =>
@@ -39,6 +40,15 @@ export function mountShare(app) {
     save(new Blob([bytes], { type: format === "svg" ? "image/svg+xml" : "image/png" }), name);
     toast(`${name} is saved.`);
   });
+  app.on("dance", ({ names, svg }) => {
+    const blob = new Blob([svg], { type: "image/svg+xml" });
+    const picture = byId("dance-picture");
+    URL.revokeObjectURL(picture.src);
+    picture.src = URL.createObjectURL(blob);
+    picture.alt = `${names.join(", ")}, dancing`;
+    byId("dance-save").onclick = () => save(blob, "dance.svg");
+    if (!byId("dance").open) byId("dance").showModal();
+  });
   byId("text-copy").onclick = () => copy(byId("text-body").textContent, "Copied.");
 
   function ask(id, message) {
@@ -48,6 +58,8 @@ export function mountShare(app) {
     };
   }
 }
+
+const isDark = () => document.documentElement.dataset.theme === "dark";
 
 function show(title, note, body) {
   text(byId("text-title"), title);
