@@ -15,7 +15,7 @@ from plie.modules import Layer
 from plie.surgery.calls import has_hooks
 from plie.surgery.graph import DROPOUTS, Graph, Refused, Step, require_own, trace
 from plie.surgery.layers import affine, is_linear, is_matrix, pads, require_weights, reshape
-from plie.surgery.report import Report
+from plie.surgery.report import Smaller
 from plie.surgery.safety import followed, restate, same_outputs
 from plie.units import count, original
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Collapsed(Report):
+class Collapsed(Smaller):
     """What `plie.collapse` did.
 
     Attributes:
@@ -51,11 +51,6 @@ class Collapsed(Report):
     after: int
 
     @property
-    def headline(self) -> str:
-        """How much smaller the model is."""
-        return f"{self.before:,} parameters before, {self.after:,} after"
-
-    @property
     def cells(self) -> list[tuple[str, ...]]:
         """Every layer and activation that is an identity now."""
         straight = "an identity: it was affine on every sample"
@@ -63,11 +58,6 @@ class Collapsed(Report):
             *((first, f"a part of {second}") for first, second in self.merged),
             *((place, straight) for place in self.straightened),
         ]
-
-    @property
-    def failures(self) -> list[str]:
-        """What stays."""
-        return [f"{place}: kept, {why}" for place, why in self.kept.items()]
 
 
 def collapse(

@@ -29,7 +29,7 @@ from plie.surgery.layers import (
     reshape,
     weights,
 )
-from plie.surgery.report import Report
+from plie.surgery.report import Smaller
 from plie.surgery.safety import restate, same_outputs
 from plie.units import count, original
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pruned(Report):
+class Pruned(Smaller):
     """What `plie.prune` did.
 
     Attributes:
@@ -62,19 +62,9 @@ class Pruned(Report):
     after: int
 
     @property
-    def headline(self) -> str:
-        """How much smaller the model is."""
-        return f"{self.before:,} parameters before, {self.after:,} after"
-
-    @property
     def cells(self) -> list[tuple[str, ...]]:
         """Every place that lost units."""
         return [(place, f"{len(units):,}") for place, units in self.removed.items()]
-
-    @property
-    def failures(self) -> list[str]:
-        """Constant units that are still there."""
-        return [f"{place}: kept, {why}" for place, why in self.kept.items()]
 
 
 def prune(model: nn.Module, batches: Any) -> Pruned:

@@ -76,6 +76,29 @@ class Report:
         return render("operation.html.j2", report=self)
 
 
+class Smaller(Report):
+    """Of an operation that takes parameters from a model.
+
+    Attributes:
+        kept: place → why it stays.
+        before, after: the model's number of parameters.
+    """
+
+    kept: dict[str, str]
+    before: int
+    after: int
+
+    @property
+    def headline(self) -> str:
+        """How much smaller the model is."""
+        return f"{self.before:,} parameters before, {self.after:,} after"
+
+    @property
+    def failures(self) -> list[str]:
+        """What stays."""
+        return [f"{place}: kept, {why}" for place, why in self.kept.items()]
+
+
 def counted(n: int, what: str) -> str:
     """A number of things.
 
