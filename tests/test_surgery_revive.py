@@ -187,3 +187,12 @@ def test_what_ten_draws_leave_dead_is_said():
     report = plie.revive(model, torch.rand(9, 2))
     assert report.dead == {"1": (0, 1)}
     assert "2 units still dead" in str(report)
+
+
+def test_what_is_no_optimiser_is_refused_before_anything_is_drawn():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    nn.init.constant_(model[0].bias, -100)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(plie.InputError, match="an optimizer is one of torch's, not str"):
+        plie.revive(model, torch.rand(8, 2), "adam")
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

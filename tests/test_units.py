@@ -153,6 +153,30 @@ def test_a_unit_of_a_convolution_is_a_channel_and_of_a_transformer_a_feature():
     assert {k: len(u.dead) for k, u in count(encoder, torch.randn(2, 3, 8)).items()} == {"relu": 12}
 
 
+class Turned(nn.Module):
+    """Channels come last behind a convolution, as transformers and ConvNeXt want them."""
+
+    def __init__(self, flat):
+        super().__init__()
+        self.conv, self.flat = nn.Conv2d(3, 5, 2), flat
+
+    def forward(self, x):
+        x = self.conv(x).movedim(-3, -1)
+        return torch.relu(x.flatten(-3, -2) if self.flat else x)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_channels_that_were_moved_to_the_end_are_the_units_there(flat):
+    model, x = Turned(flat), torch.randn(4, 3, 9, 8)
+    with torch.no_grad():
+        model.conv.weight[3] = 0
+        model.conv.bias[3] = -1
+    for batches, n in ((x, 4), (x[0], 1)):
+        units = count(model, batches)["relu"]
+        assert units.dead.tolist() == [False, False, False, True, False]
+        assert units.samples == n * 8 * 7
+
+
 def test_a_layer_used_again_is_another_place():
     relu = nn.ReLU()
     model = nn.Sequential(nn.Linear(2, 3), relu, nn.Linear(3, 5), relu)

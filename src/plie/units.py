@@ -166,6 +166,8 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 CHANNELS = ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose", "BatchNorm", "GroupNorm", "InstanceNorm")
 
+SIZES = ("out_channels", "num_features", "num_channels")
+
 
 def _makes_units(module: nn.Module) -> bool:
     """Whether it is a layer with weights of its own, so that what comes next are its units."""
@@ -185,9 +187,12 @@ def _axis(last: nn.Module, x: Tensor, alone: bool) -> int:
     """The dimension of the units: that of the channels after what has some, else the last."""
     names = [kind.__name__ for kind in type(last).__mro__]
     images = any(name.startswith(CHANNELS) or name.endswith("2d") for name in names)
-    if images and alone:
-        return 0
-    return 1 if x.ndim > 2 and images else x.ndim - 1
+    if not images or (x.ndim < 3 and not alone):
+        return x.ndim - 1
+    axis = 0 if alone else 1
+    channels = next((getattr(last, name) for name in SIZES if hasattr(last, name)), None)
+    moved = x.shape[axis] != channels == x.shape[-1]  # by a permutation
+    return x.ndim - 1 if moved else axis
 
 
 # --- counted ------------------------------------------------------------------------------------

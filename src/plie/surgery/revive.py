@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from plie.batches import again
+from plie.errors import InputError
 from plie.seeds import check_seed, generator_of
 from plie.surgery.channels import Consumer, channels, is_sum
 from plie.surgery.graph import Graph, Refused, Step, at_place, producer, require_own, trace, tried
@@ -110,7 +111,7 @@ def revive(
         residual one, have no weights of their own.
 
     Raises:
-        InputError: no batch.
+        InputError: no batch, or one on which the model fails; or no optimiser.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> _ = nn.init.constant_(model[0].bias, -100)
@@ -123,6 +124,8 @@ def revive(
     └───────┴──────────────────┴────────────┴────────────┘
     """
     draw = generator_of(check_seed(seed))
+    if optimizer is not None and not hasattr(optimizer, "state"):
+        raise InputError(f"an optimizer is one of torch's, not {type(optimizer).__name__}")
     model, batches = original(model), again(batches)
     require_weights(model)
     found = {place: units.dead for place, units in count(model, batches).items()}
