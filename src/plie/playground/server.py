@@ -106,7 +106,14 @@ class Guard:
             return False
         if scope["type"] == "websocket" and not origins:
             return True  # no browser: browsers always say where a websocket comes from
-        return all(urlsplit(origin).netloc == hosts[0] for origin in origins)
+        return all(_is_at(origin, hosts[0]) for origin in origins)
+
+
+def _is_at(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _name(address: str) -> str:
@@ -121,6 +128,7 @@ def _with_policy(send: Send) -> Send:
     extra = [
         (b"content-security-policy", POLICY.encode()),
         (b"x-content-type-options", b"nosniff"),
+        (b"cross-origin-resource-policy", b"same-origin"),
         (b"referrer-policy", b"no-referrer"),
         (b"cache-control", b"no-cache"),
     ]

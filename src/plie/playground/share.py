@@ -34,6 +34,8 @@ HEAD = '''"""Made by the playground of Plié."""
 import plie
 import torch
 from torch import nn
+
+torch.set_num_threads(1)  # networks of this size gain nothing from more
 '''
 
 
@@ -314,7 +316,6 @@ def dance(settings: Settings, dark: bool = False) -> dict[str, Any]:
     >>> dance(Settings())["names"]
     ['ReLU']
     """
-    from plie.dancing import words
     from plie.dancing.show import dance as danced
 
     texts = list(dict.fromkeys(sum(settings.networks, ()))) or ["identity"]
@@ -324,6 +325,6 @@ def dance(settings: Settings, dark: bool = False) -> dict[str, Any]:
     drawn = danced(*acts, theme="dark" if dark else "light", derivative=short)
     return {
         "kind": "dance",
-        "names": [words.name(act) for act in acts],
+        "names": [act.title or act.label for act in acts],
         "svg": drawn.to_svg(),
     }

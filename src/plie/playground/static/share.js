@@ -41,10 +41,13 @@ export function mountShare(app) {
     toast(`${name} is saved.`);
   });
   app.on("dance", ({ names, svg }) => {
-    const blob = new Blob([svg], { type: "image/svg+xml" });
+    const type = "image/svg+xml";
+    const blob = new Blob([svg], { type });
     const picture = byId("dance-picture");
     URL.revokeObjectURL(picture.src);
-    picture.src = URL.createObjectURL(blob);
+    // a picture within a page is not told by every browser that less motion is asked for
+    const shown = STILL.matches ? svg.replace("(prefers-reduced-motion:reduce)", "all") : svg;
+    picture.src = URL.createObjectURL(new Blob([shown], { type }));
     picture.alt = `${names.join(", ")}, dancing`;
     byId("dance-save").onclick = () => save(blob, "dance.svg");
     if (!byId("dance").open) byId("dance").showModal();
@@ -59,6 +62,7 @@ export function mountShare(app) {
   }
 }
 
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const isDark = () => document.documentElement.dataset.theme === "dark";
 
 function show(title, note, body) {
