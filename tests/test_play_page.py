@@ -115,15 +115,16 @@ def test_relu_solves_xor_and_identity_does_not(visit: Any) -> None:
     page.locator("#play").click()
     until(lambda: percent(page) >= 95, "ReLU reaches 95 %")
     page.locator("#play").click()
+    time.sleep(1)  # for what was under way
     stopped = updates(page)
     time.sleep(0.5)
-    assert updates(page) - stopped <= 100  # what was under way
+    assert updates(page) == stopped
     choose(page, 0, "identity")
     choose(page, 1, "identity")
     page.locator("#reset").click()
     until(lambda: updates(page) == 0, "it begins anew")
     train(page, 300)
-    assert 25 < percent(page) < 75  # three of the four blobs would be 75
+    assert 20 < percent(page) < 80  # at most three of the four blobs, but for misplaced points
 
 
 def test_an_activation_is_changed_in_training(visit: Any) -> None:
