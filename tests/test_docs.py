@@ -25,7 +25,8 @@ from docs.site import (
     tour,
 )
 from docs.site.guides import DOCS, moved
-from docs.site.page import ROOT, Page, plain
+from docs.site.page import Page, plain
+from docs.site.places import ROOT
 from plie import zoo
 
 # --- the reference -------------------------------------------------------------------------------

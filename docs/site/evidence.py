@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from docs.site.page import ROOT
+from docs.site.places import ROOT
 from plie.statistics import Comparison, Interval, compare, interval
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docs.site import drawing
-from docs.site.page import PAGES, ROOT, Page
+from docs.site.page import Page
+from docs.site.places import PAGES, ROOT
 from docs.site.tour import page_of
 from plie import zoo
 from plie.curve import curve, window

@@ -10,7 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from docs.site.page import BUILD, PIECES
+from docs.site.places import BUILD, PIECES
 
 _PIECE = re.compile(r'<div data-piece="([\w.-]+)"></div>')
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
-from docs.site.page import SITE
+from docs.site.places import SITE
 
 # what a page loads by itself: on a disk without a network it must lie beside the page
 _LOADED = {

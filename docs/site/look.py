@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from docs.site.page import SITE
+from docs.site.places import SITE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docs.site import reference
-from docs.site.page import PAGES
+from docs.site.places import PAGES
 from docs.site.tour import LAST
 
 if TYPE_CHECKING:

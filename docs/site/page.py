@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from latex2mathml.converter import convert
 
-ROOT = Path(__file__).parents[2]
-BUILD = ROOT / "build"
-PAGES = BUILD / "docs"  # what MkDocs reads
-PIECES = BUILD / "pieces"  # what `hooks` puts into the finished pages
-SITE = BUILD / "site"
+from docs.site.places import PAGES, PIECES
 
 # what Markdown would take for its own
 _SIGNS = {sign: f"&#{ord(sign)};" for sign in "\\`*_{}[]#|~$"}

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docs.site.page import BUILD, PAGES, ROOT, Page, front, plain, table
+from docs.site.page import Page, front, plain, table
+from docs.site.places import BUILD, PAGES, ROOT
 
 EXAMPLES = ROOT / "examples"
 RUNS = BUILD / "examples"
