@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import typed
 from websockets.exceptions import ConnectionClosed
 
 from plie.playground import upload
@@ -229,17 +230,11 @@ def test_a_page_that_does_not_read_is_given_up() -> None:
         (["--processes", "0"], "processes"),
     ],
 )
-def test_the_command_refuses_in_one_sentence(words: list[str], says: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "plie", "play", "--no-open", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_the_command_refuses_in_one_sentence(words: list[str], says: str, capsys: Any) -> None:
+    code, _, errors = typed(capsys, "play", "--no-open", *words)
+    assert code == 2
+    assert says in errors
+    assert len(errors.strip().splitlines()) == 1
 
 
 def test_the_command_warns_of_the_network_and_ends_with_ctrl_c() -> None:

@@ -44,7 +44,7 @@ class Session:
         self.painter: Painter | None = None
         self.playing = False
         self._wanted, self._stale = False, False  # a frame, by the page; and whether there is news
-        self._drawn, self._looked = 0.0, 0.0
+        self._due, self._looked = 0.0, 0.0  # when the next frame may be drawn
         self._touched = self._turned = time.monotonic()
         self._limit: float | None = None
         self._credit = 0.0  # updates that a limited speed allows by now
@@ -202,7 +202,7 @@ class Session:
             short = 0.0 if self._limit is None else max(0.0, 1 - self._credit) / self._limit
             times.append(max(0.0, short - (now - self._turned)))
         if self._wanted and (self._stale or self.playing):
-            times.append(max(0.0, self._drawn + 1 / RATE - now))
+            times.append(max(0.0, self._due - now))
         return min(times, default=None)
 
     @property
@@ -221,7 +221,7 @@ class Session:
             elif self.playing:
                 self._train(self.painter.player, seconds)
             now = time.monotonic()
-            if self._wanted and (self._stale or self.playing) and now - self._drawn >= 1 / RATE:
+            if self._wanted and (self._stale or self.playing) and now >= self._due:
                 self._draw(now)
         except Exception:
             log.exception("a session failed")
@@ -283,7 +283,9 @@ class Session:
             self._speed, self._counted = (self._step - step) / (now - since), (now, self._step)
         rate = round(self._speed, 1) if self.playing else 0.0
         frame = self.painter.frame(playing=self.playing, rate=rate)
-        self._wanted, self._stale, self._drawn = False, False, now
+        self._wanted, self._stale = False, False
+        # by the clock, not by the last frame: that one was late by part of a turn
+        self._due = max(self._due, now - 1 / RATE) + 1 / RATE
         self._send(frame)
 
 

@@ -127,9 +127,10 @@ export class App {
     this.#drawn = false;
     requestAnimationFrame(() => {
       this.#drawn = true;
-      if (this.told && this.frame) this.emit("draw", this.frame);
+      // before it is drawn: the next one is made meanwhile, and waits for its turn
       if (this.#fresh) this.send({ do: "seen" });
       this.#fresh = false;
+      if (this.told && this.frame) this.emit("draw", this.frame);
     });
   }
 
