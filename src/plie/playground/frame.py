@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from plie.diagnosis.counter import MOSTLY, WEAK, steepest
 from plie.models import in_evaluation
-from plie.playground.history import Measured
+from plie.playground.history import Measured, finite
 from plie.playground.settings import KEPT
+from plie.training.measures import hits
 from plie.units import value_and_slope
 
 if TYPE_CHECKING:
@@ -95,17 +96,17 @@ class Painter:
                 strict=True,
             )
             census = [_census(*layer) for layer in _layers(model, seen[:CENSUS])]
-        linear = network.linear
+        linear, gradients = network.linear, network.gradients()
         return {
-            "measured": Measured(losses, shares, tuple(network.gradients())),
-            "loss": [_finite(loss) for loss in losses],
+            "measured": Measured(losses, shares, tuple(gradients)),
+            "loss": [finite(loss) for loss in losses],
             "accuracy": list(shares),
-            "gradient": [_finite(size) for size in network.gradients()],
+            "gradient": [finite(size) for size in gradients],
             "dead": [dead for dead, _, _ in census],
             "saturated": [saturated for _, saturated, _ in census],
             "histogram": [counts for _, _, counts in census],
             "bias": [_rounded(layer.bias.detach()) for layer in linear],
-            "scale": [_finite(float(layer.weight.detach().abs().max())) for layer in linear],
+            "scale": [finite(float(layer.weight.detach().abs().max())) for layer in linear],
             "grid": _put(body, _shades(logits)),
             "units": [_put(body, _signed(_small(layer))) for layer in inside],
             "weights": [_put(body, _signed(layer.weight.detach())) for layer in linear],
@@ -142,7 +143,7 @@ def curves(act: Activation) -> dict[str, Any]:
         keep = sorted({*range(0, len(x), max(1, len(x) // DRAWN)), len(x) - 1})
         columns = {"x": x[keep], "f": values(act, x[keep]), "slope": slope[keep]}
         for name, column in columns.items():
-            found[name] += [*([None] if found[name] else []), *map(_finite, column.tolist())]
+            found[name] += [*([None] if found[name] else []), *map(finite, column.tolist())]
     return {"label": act.label, "formula": formula_text(act), **found}
 
 
@@ -183,18 +184,18 @@ def _census(
     dead = (slope == 0).all(0)
     weak = (slope < WEAK * largest).double().mean(0)
     saturated = (weak >= MOSTLY) & ~dead
-    finite = before[before.isfinite()]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-    counts = torch.histc(finite, BINS, low, high) if low < high else torch.zeros(BINS)
-    histogram = {"low": _finite(low), "high": _finite(high), "counts": counts.int().tolist()}
+    inputs = before[before.isfinite()]
+    low, high = (float(inputs.min()), float(inputs.max())) if len(inputs) else (0.0, 0.0)
+    counts = torch.histc(inputs, BINS, low, high) if low < high else torch.zeros(BINS)
+    histogram = {"low": finite(low), "high": finite(high), "counts": counts.int().tolist()}
     return dead.nonzero()[:, 0].tolist(), saturated.nonzero()[:, 0].tolist(), histogram
 
 
 def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
     """Mean cross-entropy, and the share of points that are right."""
     logits = model(x)
-    right = (logits.argmax(1) == y) & logits.isfinite().all(1)
-    return float(nn.functional.cross_entropy(logits, y)), round(float(right.double().mean()), 4)
+    right = hits(logits, y).double().mean()
+    return float(nn.functional.cross_entropy(logits, y)), round(float(right), 4)
 
 
 def _shades(logits: Tensor) -> bytes:
@@ -227,12 +228,8 @@ def _put(body: bytearray, part: bytes) -> list[int]:
     return place
 
 
-def _finite(value: float) -> float | None:
-    return float(f"{value:.5g}") if math.isfinite(value) else None
-
-
 def _rounded(values: Tensor) -> Any:
     return [
-        [_finite(v) for v in row] if isinstance(row, list) else _finite(row)
+        [finite(v) for v in row] if isinstance(row, list) else finite(row)
         for row in values.tolist()
     ]

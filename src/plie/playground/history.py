@@ -54,7 +54,7 @@ class History:
         rows = self._rows[start:]
 
         def column(network: int, what: str, part: int) -> list[float | None]:
-            return [_finite(getattr(row[network], what)[part]) for row in rows]
+            return [finite(getattr(row[network], what)[part]) for row in rows]
 
         return {
             "step": self._steps[start:],
@@ -69,5 +69,10 @@ class History:
         }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Five digits of a number, which is as fine as a page draws; None for what JSON cannot hold.
+
+    >>> finite(1 / 3), finite(math.nan)
+    (0.33333, None)
+    """
     return float(f"{value:.5g}") if math.isfinite(value) else None

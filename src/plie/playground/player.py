@@ -43,7 +43,6 @@ class Network:
         self.adversary = settings.adversary()
         self.noise = generator_of(settings.seed)
         self.lasso = settings.strength if settings.regularisation == "l1" else 0.0
-        self.gradient = [0.0] * len(self.linear)
 
     @property
     def linear(self) -> list[nn.Linear]:
@@ -57,9 +56,8 @@ class Network:
         # without the checks of the whole, which the data cannot fail
         loss = nn.functional.cross_entropy(self.model.layers(x), y)
         if self.lasso:
-            loss = (
-                loss + self.lasso * torch.stack([w.weight.abs().sum() for w in self.linear]).sum()
-            )
+            sums = [layer.weight.abs().sum() for layer in self.linear]
+            loss = loss + self.lasso * torch.stack(sums).sum()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from plie.attack.gradient import PGD
 from plie.models import MLP, evaluating, gain_of, in_evaluation
+from plie.playground.history import finite
 from plie.playground.points import DRAWN
 from plie.playground.settings import STEPS, scalar
 from plie.source import has_spec, spec
+from plie.training.measures import hits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,26 +60,22 @@ def probe(player: Player, index: int, x: list[float], eps: float, norm: str) -> 
     with in_evaluation(model):
         before = model.predict_proba(point)[0]
         label = before.argmax()[None]
-        path, length = [point], 2.5 * eps / PROBED
+        here, path, length = point, [point], 2.5 * eps / PROBED
         attack = PGD(eps, steps=1, step_size=length, norm=norm, random_start=False, bounds=None)
-        if eps > 0:
-            path += _path(attack, model, point, label)
-        after = model.predict_proba(path[-1])[0]
+
+        def gone(_: Tensor) -> Tensor:
+            return here - point
+
+        for _ in range(PROBED if eps > 0 else 0):
+            here = attack.perturb(model, point, label, start=gone)  # on from where the last ended
+            path.append(here)
+        after = model.predict_proba(here)[0]
     return {
-        "path": [[_short(v) for v in row[0].tolist()] for row in path],
-        "before": [_short(p) for p in before.nan_to_num(0).tolist()],
-        "after": [_short(p) for p in after.nan_to_num(0).tolist()],
+        "path": [[finite(v) for v in row[0].tolist()] for row in path],
+        "before": [finite(p) for p in before.nan_to_num(0).tolist()],
+        "after": [finite(p) for p in after.nan_to_num(0).tolist()],
         "class": [int(label), int(after.argmax())],
     }
-
-
-def _path(attack: PGD, model: MLP, point: Tensor, label: Tensor) -> list[Tensor]:
-    """The first k steps for each k: without a random start they are those of a longer attack."""
-    return [replace(attack, steps=k).perturb(model, point, label) for k in range(1, PROBED + 1)]
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
 
 
 # --- code ---------------------------------------------------------------------------------------
@@ -242,7 +240,6 @@ def study(player: Player) -> dict[str, Any]:
         "name": "study.yaml",
         "command": "plie study study.yaml",
         "files": {"study.yaml": text, "points.csv": _csv(player)},
-        "left": left,
         "note": "" if not left else f"{left} networks of mixed activations are left out",
     }
 
@@ -280,7 +277,7 @@ class Snapshot:
         labels = dict.fromkeys(act.label for act in model.activations)
         points = player.points
         with evaluating(model):
-            right = (model(player.held.features).argmax(1) == player.held.labels).double().mean()
+            right = hits(model(player.held.features), player.held.labels).double().mean()
         name = ", ".join(labels) or "logistic regression"
         return Snapshot(model, points, f"{name}: {float(right):.1%} of test points")
 
