@@ -119,16 +119,21 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def check_path(path: str | Path) -> str:
+def check_path(path: str | Path, formats: Sequence[str] = FORMATS, what: str = "a figure") -> str:
     """The format a path's suffix asks for.
+
+    Args:
+        path: of the file.
+        formats: that there are.
+        what: is written, for the message.
 
     Raises:
         InputError: for another suffix, or a folder that does not exist.
     """
     kind, folder = Path(path).suffix.lower().removeprefix("."), Path(path).parent
-    if kind not in FORMATS:
-        allowed = ", ".join(f".{name}" for name in FORMATS)
-        raise InputError(f"cannot write '{path}': a figure is saved as one of {allowed}")
+    if kind not in formats:
+        allowed = ", ".join(f".{name}" for name in formats)
+        raise InputError(f"cannot write '{path}': {what} is saved as one of {allowed}")
     if not folder.is_dir():
         raise InputError(f"cannot write '{path}': there is no folder '{folder}'")
     return kind

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plie import plot
 from plie.activation import Activation
 from plie.dancing import raster
 from plie.dancing.look import DARK, LIGHT, check_theme
@@ -194,12 +195,7 @@ def check_path(path: str | Path) -> str:
     Raises:
         InputError: for another suffix, a folder that does not exist, or .mp4 without ffmpeg.
     """
-    kind, folder = Path(path).suffix.lower().removeprefix("."), Path(path).parent
-    if kind not in FORMATS:
-        allowed = ", ".join(f".{name}" for name in FORMATS)
-        raise InputError(f"cannot write '{path}': a dance is saved as one of {allowed}")
-    if not folder.is_dir():
-        raise InputError(f"cannot write '{path}': there is no folder '{folder}'")
+    kind = plot.check_path(path, FORMATS, "a dance")
     if kind == "mp4":
         raster.ffmpeg()
     return kind
