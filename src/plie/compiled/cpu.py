@@ -13,7 +13,7 @@ from torch.nn import Parameter
 
 from plie.compiled import learned
 from plie.compiled.evaluate import kernel
-from plie.compiled.native import FRESH, like, native
+from plie.compiled.native import FRESH, hug, like, native
 from plie.compiled.tables import Compiled, compiled, slopes16, values16
 
 SIXTEEN = (torch.bfloat16, torch.float16)
@@ -119,24 +119,40 @@ def dense(x: Tensor, spec: str, variables: str, grad: Tensor | None = None) -> T
     Returns:
         The result; None where another way is to be taken.
     """
-    ready = _prepared.get((spec, variables))
-    if ready is None or x.dtype is not _FLOAT or not x.is_cpu or not x.is_contiguous():
+    if (spec, variables) not in _prepared or x.dtype is not _FLOAT or not x.is_cpu:
         return None
-    source, count, flow = x.data_ptr(), x.numel(), None
-    if grad is not None:
-        if grad.dtype is not _FLOAT or grad.shape != x.shape or not grad.is_contiguous():
-            return None
-        flow = grad.data_ptr()
+    if not x.is_contiguous():
+        return None
+    if grad is not None and (
+        grad.dtype is not _FLOAT or grad.shape != x.shape or not grad.is_contiguous()
+    ):
+        return None
+    return into(torch.empty_like(x), x, spec, variables, grad)
+
+
+def into(
+    out: Tensor, x: Tensor, spec: str, variables: str, grad: Tensor | None = None
+) -> Tensor | None:
+    """`dense` into fresh memory, with nothing asked: all are contiguous, float32, here, and apart.
+
+    Returns:
+        ``out``; None, and nothing written, where the function has no table.
+    """
+    count = x.numel()
+    ready = _prepared.get((spec, variables)) or _ready(spec, variables, count)
+    if ready is None:
+        return None
     few, run, table, _ = ready
-    result = torch.empty_like(x) if count < FRESH else like(x)
-    if count <= _FEW and flow is None:
-        status = few(table.pointer, source, result.data_ptr(), count)
+    if count <= _FEW and grad is None:
+        status = few(table.pointer, x.data_ptr(), out.data_ptr(), count)
     else:
-        threads = torch.get_num_threads()
-        status = run(table.pointer, source, flow, result.data_ptr(), count, threads)
+        if count >= FRESH:
+            hug(out)
+        flow, threads = None if grad is None else grad.data_ptr(), torch.get_num_threads()
+        status = run(table.pointer, x.data_ptr(), flow, out.data_ptr(), count, threads)
     if status:
-        _mend(status, x, result, spec, variables, grad)
-    return result
+        _mend(status, x, out, spec, variables, grad)
+    return out
 
 
 def quick(

@@ -2,26 +2,31 @@
 
 Below autograd a graph needs neither gradients nor transforms of its parts any more. There a
 function of straight lines becomes comparisons and multiplications, which fuse with what is
-around them, and any other the operator ``plie::value``, a shorter way to the same kernel. The
-results are those of the eager mode, bit by bit. Where this version of torch has no such table
-of decompositions, graphs keep the operators as they are.
+around them, and any other the operator ``plie::value``, a shorter way to the same kernel; of
+contiguous float32 in memory not even that, but a call of the kernel itself, on memory that the
+graph has at hand: an operator costs four times what it computes of a thousand elements. The
+results are those of the eager mode, bit by bit. Where this version of torch has no such tables
+of decompositions or lowerings, graphs keep the operators as they are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from plie.compiled import cpu, gpu
+from plie.compiled.evaluate import kernel
 from plie.compiled.native import native
 from plie.compiled.table import CORE
 from plie.compiled.tables import WORTH, Compiled, compiled, every16, slopes16, values16
@@ -157,9 +162,23 @@ def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Any:
     return (grad.float() * drawn(x.float(), found)).to(x.dtype)
 
 
+def value(*given: Tensor, spec: str, variables: str, out: Tensor) -> None:
+    """As compiled graphs call it: ``f(x)`` into ``out``, or ``grad * f(x)`` of ``grad, x``."""
+    *grad, x = given
+    if x.dtype is torch.float32 and cpu.into(out, x, spec, variables, *grad) is not None:
+        return
+    if not cpu.serves(x, spec, variables):
+        y = kernel(spec, variables)(x, ())
+        out.copy_(grad[0] * y if grad else y)
+    elif grad:
+        cpu.backward(grad[0], x, spec, variables, out)
+    else:
+        cpu.forward(x, spec, variables, out)
+
+
 @functools.cache
 def teach() -> None:
-    """Let Inductor know of `_evaluate` and `_multiply`, if it is one that can be told."""
+    """Let Inductor know of all this, if it is one that can be told."""
     try:
         from torch._inductor import decomposition
 
@@ -173,3 +192,38 @@ def teach() -> None:
     }
     for table in tables:
         table.update(rules)
+    with contextlib.suppress(ImportError, AttributeError):
+        _teach_calls()
+
+
+def _is_near(x: Tensor) -> bool:
+    """Whether what a graph computes there will be in memory, of a type with tables."""
+    return x.device.type == "cpu" and x.dtype in cpu.SERVED
+
+
+def _teach_calls() -> None:
+    # Nothing of it is typed as it is used.
+    inner = "torch._inductor."
+    ir, lowering, select, virtualized = (
+        cast("Any", importlib.import_module(inner + name))
+        for name in ("ir", "lowering", "select_algorithm", "virtualized")
+    )
+
+    def call(operator: Any, count: int, *given: Any) -> Any:
+        graph, inputs = virtualized.V.graph, given[:count]
+        seen = [node.meta["val"] for node in graph.current_node.args[:count]]
+        if graph.cpp_wrapper or not all(map(_is_near, seen)) or not seen[-1].is_contiguous():
+            return lowering.fallback_handler(operator, add_to_fallback_set=False)(*given)
+        x = inputs[-1]
+        made = ir.ExternKernelOut(
+            ir.FixedLayout(x.get_device(), x.get_dtype(), x.get_size()),
+            [ir.ExternKernel.require_contiguous(t) for t in inputs],
+            kwargs=dict(zip(("spec", "variables"), given[count:], strict=True)),
+            python_kernel_name="extern_kernels.plie_value",
+        )
+        return ir.TensorBox.create(made)
+
+    select.extern_kernels.plie_value = value
+    for operator, count in ((torch.ops.plie.value.default, 1), (torch.ops.plie.value.times, 2)):
+        rule = functools.partial(call, operator, count)
+        lowering.register_lowering(operator, type_promotion_kind=None)(rule)

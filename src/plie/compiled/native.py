@@ -114,13 +114,18 @@ def native() -> Native | None:
 
 
 def like(x: Tensor) -> Tensor:
-    """A new tensor to write into; a large one in huge pages, which cost far fewer page faults."""
+    """A new tensor to write into; a large one in huge pages."""
     fresh = torch.empty_like(x)
     if fresh.numel() >= FRESH:
-        library = native()
-        assert library is not None
-        library.library.plie_fresh(fresh.data_ptr(), fresh.nbytes)
+        hug(fresh)
     return fresh
+
+
+def hug(fresh: Tensor) -> None:
+    """Ask for huge pages for memory not written to yet, which cost far fewer page faults."""
+    library = native()
+    assert library is not None
+    library.library.plie_fresh(fresh.data_ptr(), fresh.nbytes)
 
 
 def _declare(library: ctypes.CDLL) -> None:
