@@ -186,8 +186,11 @@ def plan(spec: str, variables: str) -> Plan | None:
 @functools.lru_cache(maxsize=512)
 def waves(spec: str, variables: str) -> Ready | None:
     """What computes a function of x alone whose terms are waves, at any distance from 0."""
+    terms = family(spec, variables)
+    if terms is None or not any(term.wave for term in terms.terms):
+        return None  # without the tables of other terms
     found = plan(spec, variables)
-    return found.at((), 1) if found and any(t.wave for t in found.family.terms) else None
+    return found.at((), 1) if found else None
 
 
 def ready(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Ready | None:
