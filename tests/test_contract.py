@@ -19,7 +19,8 @@ DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 INF = math.inf
 
 
-@pytest.fixture(params=SCALAR)
+# All tests of one function follow each other: what it takes to compute is made once for them.
+@pytest.fixture(params=SCALAR, scope="module")
 def row(request):
     return plie.get(request.param)
 

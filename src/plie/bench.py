@@ -206,9 +206,10 @@ def _timed(
     for _ in range(repeats):
         for name, call in ways.items():
             turns[name].append(clock(call, counts[name]) / counts[name])
-    limit = float(np.median(next(iter(turns.values()))))
-    for name, taken in turns.items():
-        low, middle, high = np.quantile(taken, [0.25, 0.5, 0.75]).tolist()
+    quartiles = {name: np.quantile(taken, [0.25, 0.5, 0.75]) for name, taken in turns.items()}
+    limit = float(next(iter(quartiles.values()))[1])
+    for name, found in quartiles.items():
+        low, middle, high = found.tolist()
         yield Timing(
             activation.name,
             dtype,
