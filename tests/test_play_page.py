@@ -329,6 +329,40 @@ def test_pictures_fit_their_width(visit: Any, width: int, scheme: Any) -> None:
         page.screenshot(path=Path(folder, f"play-{width}-{scheme}.png"), full_page=True)
 
 
+# Frames that came, and those of them that were drawn before the next one.
+COUNTED = """
+window.frames_of = { came: 0, drawn: 0 };
+let waits = false;
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", ({ data }) => {
+      if (typeof data === "string") return;
+      frames_of.came++;
+      if (waits) return;
+      waits = true;
+      requestAnimationFrame(() => ((waits = false), frames_of.drawn++));
+    });
+  }
+};
+"""
+
+
+@pytest.mark.slow  # it needs two cores for itself
+def test_thirty_frames_a_second(visit: Any) -> None:
+    page = visit("#hidden=16,16")
+    page.add_init_script(COUNTED)
+    page.reload()
+    page.locator("#play").click()
+    page.wait_for_timeout(2000)
+    began, trained, drawn = time.monotonic(), updates(page), page.evaluate("frames_of.drawn")
+    page.wait_for_timeout(8000)
+    seconds = time.monotonic() - began
+    rate = (page.evaluate("frames_of.drawn") - drawn) / seconds
+    print(f"{rate:.1f} frames and {(updates(page) - trained) / seconds:.0f} updates a second")
+    assert rate >= 30
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious_keeps_anyone_out(visit: Any, scheme: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

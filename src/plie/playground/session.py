@@ -22,7 +22,7 @@ from plie.playground.upload import UPLOAD, from_csv
 
 log = logging.getLogger(__name__)
 
-RATE = 30.0  # frames a second, at most
+RATE = 32.0  # frames a second, at most: of 30, a few may come late
 UNATTENDED = 30 * 60.0  # seconds of training after which a page that nobody touches pauses
 FASTEST = 1e6  # updates a second that may be asked for
 GLANCE = 0.02  # seconds between two looks at what is made aside

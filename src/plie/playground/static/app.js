@@ -19,6 +19,7 @@ export class App {
   #next = {};
   #drawn = true;
   #fresh = false; // whether the frame has not been drawn yet
+  #owed = false; // whether another is to be asked for once it is drawn
   #timer = 0;
 
   constructor(zoo) {
@@ -127,9 +128,8 @@ export class App {
     this.#drawn = false;
     requestAnimationFrame(() => {
       this.#drawn = true;
-      // before it is drawn: the next one is made meanwhile, and waits for its turn
-      if (this.#fresh) this.send({ do: "seen" });
-      this.#fresh = false;
+      if (this.#owed) this.#ask();
+      this.#fresh = this.#owed = false;
       if (this.told && this.frame) this.emit("draw", this.frame);
     });
   }
@@ -144,20 +144,28 @@ export class App {
     this.emit("open", again);
     this.#sendSettings();
     this.send({ do: "speed", rate: this.view.speed });
-    this.send({ do: "seen" });
+    this.#ask();
     if (again && playing) this.send({ do: "play" });
   }
 
   #arrived(frame) {
     if (this.told && frame.networks.length !== this.told.labels.length) {
-      this.send({ do: "seen" }); // of networks that have gone
+      this.#ask(); // it shows networks that have gone
       return;
     }
     this.history.add(frame);
     this.frame = frame;
+    // the next one is made while this one waits to be drawn; no more than that
+    if (this.#fresh) this.#owed = true;
+    else this.#ask();
     this.#fresh = true;
     this.#setPlaying(frame.playing);
     this.redraw();
+  }
+
+  /** For one more frame. */
+  #ask() {
+    this.send({ do: "seen" });
   }
 
   #message(message) {
