@@ -36,7 +36,9 @@ def test_the_contract_of_estimators(estimator, check):
 @parametrize_with_checks(
     [
         MLPClassifier(8, "prelu", solver="sgd", batch_size=7, learning_rate="cosine", max_iter=30),
-        MLPRegressor((8, 4), norm="layer", solver="adamw", init="gain", learning_rate_init=0.05, max_iter=60),
+        MLPRegressor(
+            (8, 4), norm="layer", solver="adamw", init="gain", learning_rate_init=0.05, max_iter=60
+        ),
     ]
 )
 def test_the_contract_away_from_the_defaults(estimator, check):
