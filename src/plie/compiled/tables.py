@@ -37,7 +37,7 @@ PATIENCE = 10.0  # seconds; what takes longer is left to torch operations
 _MOST_KNOWN = 4096
 _DOUBTFUL = 2.0**-40  # of a value: so near to half the way float64 does not decide
 _DIGITS = 120
-_TIE = 1e-100  # a convention: where an end is nearer than that to half the way, it is there
+_TIE = 1e-100  # of half the way: what is nearer counts as half the way
 _known: dict[tuple[str, str], Compiled | None] = {}
 
 

@@ -231,7 +231,7 @@ ROWS = (
     Activation(
         name="isrlu",
         title="ISRLU",
-        formula=("x if x > 0 else -1/sqrt(alpha + 1/(x*x)) if x < -1 else x/sqrt(1 + alpha*x*x)"),
+        formula="x if x > 0 else -1/sqrt(alpha + 1/(x*x)) if x < -1 else x/sqrt(1 + alpha*x*x)",
         parameters=(Parameter("alpha", 1.0, low=0, exclusive=True),),
         family="rectifier",
         year=2017,
