@@ -12,6 +12,7 @@ struct V {
   using F = __m256;
   static constexpr int W = 8;
   static constexpr bool ROWS = true;
+  static constexpr bool PICKS = true;
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
   static void stream(float* p, F v) { _mm256_stream_ps(p, v); }
@@ -63,6 +64,13 @@ struct V {
   static F where_less(F a, F b, F c, F d) {
     return _mm256_blendv_ps(d, c, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
   }
+  using Place = __m256i;
+  static Place first() { return _mm256_setzero_si256(); }
+  static Place from_border(Place place, F x, F border) {
+    return _mm256_sub_epi32(place, _mm256_castps_si256(_mm256_cmp_ps(x, border, _CMP_NLT_UQ)));
+  }
+  static F four(const float* p) { return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p)); }
+  static F pick(F four, Place place) { return _mm256_permutevar_ps(four, place); }
   static uint32_t nans_or_others(F y, F a, F b) {
     return _mm256_movemask_ps(
         _mm256_or_ps(_mm256_cmp_ps(y, y, _CMP_UNORD_Q), _mm256_cmp_ps(a, b, _CMP_NEQ_UQ)));

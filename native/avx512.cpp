@@ -12,6 +12,7 @@ struct V {
   using F = __m512;
   static constexpr int W = 16;
   static constexpr bool ROWS = false;  // two registers and one permute hold 32 values
+  static constexpr bool PICKS = false;
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
   static void stream(float* p, F v) { _mm512_stream_ps(p, v); }

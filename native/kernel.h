@@ -13,6 +13,10 @@
 //   less_one_where(v, a, b)    v - 1 where a = b, else v
 //   nans_or_others(y, a, b)    the lanes where y is NaN or a is not b
 //   row(rows, cell, coef)      the four floats of each lane's cell, a whole number in a float
+// and where PICKS says that one of four values is chosen in one step:
+//   Place, first               a whole number for each lane, 0
+//   from_border(p, x, border)  p + 1 where x is not below the border
+//   four(const float*), pick   four values, and each lane's of them
 // Every lane of every instruction set does the same operations in the same order, so the results
 // are the same bit for bit wherever the same form of a table is read.
 #pragma once
@@ -73,36 +77,52 @@ struct Polynomial {
   }
 };
 
-// At most four pieces: as many selections as there are borders.
+// At most four pieces: as many selections as there are borders, or one of four values.
 template <class V, int COUNT, int DEGREE>
 struct Few {
   using F = typename V::F;
-  F border[3], centre[COUNT], coef[DEGREE + 1][COUNT];
+  static constexpr bool PICKS = V::PICKS && COUNT > 2;
+  static constexpr int EACH = PICKS ? 1 : COUNT;  // registers that a row takes
+  F border[3], row[DEGREE + 2][EACH];  // centre, coefficients
   const Table& table;
   mutable bool open = false;
 
   explicit Few(const Table& table) : table(table) {
     const float inner[3] = {table.tree[4], table.tree[2], table.tree[5]};  // from left to right
     for (int i = 0; i < 3; ++i) border[i] = V::all(inner[i]);
-    for (int i = 0; i < COUNT; ++i) {
-      centre[i] = V::all(table.centre[i]);
-      for (int k = 0; k <= DEGREE; ++k) coef[k][i] = V::all(table.coef[k][i]);
+    for (int k = -1; k <= DEGREE; ++k) {
+      const float* values = k < 0 ? table.centre : table.coef[k];
+      if constexpr (PICKS) {
+        row[k + 1][0] = V::four(values);
+      } else {
+        for (int i = 0; i < COUNT; ++i) row[k + 1][i] = V::all(values[i]);
+      }
     }
   }
 
   inline __attribute__((always_inline)) F operator()(F x) const {
-    const F t = V::sub(x, chosen(x, centre));
-    F y = chosen(x, coef[DEGREE]);
+    if constexpr (PICKS) {
+      typename V::Place place = V::first();
 #pragma GCC unroll 4
-    for (int k = DEGREE - 1; k >= 0; --k) y = V::fma(y, t, chosen(x, coef[k]));
-    return __builtin_expect(V::nans(y) != 0, 0) ? tails<V>(table, x, y, open) : y;
+      for (int i = 1; i < COUNT; ++i) place = V::from_border(place, x, border[i - 1]);
+      return of(x, [&](int k) __attribute__((always_inline)) { return V::pick(row[k + 1][0], place); });
+    } else {
+      return of(x, [&](int k) __attribute__((always_inline)) {
+        F value = row[k + 1][0];
+#pragma GCC unroll 4
+        for (int i = 1; i < COUNT; ++i) value = V::where_less(x, border[i - 1], value, row[k + 1][i]);
+        return value;
+      });
+    }
   }
 
-  inline __attribute__((always_inline)) F chosen(F x, const F* of) const {
-    F value = of[0];
+  template <class Chosen>
+  inline __attribute__((always_inline)) F of(F x, Chosen chosen) const {
+    const F t = V::sub(x, chosen(-1));
+    F y = chosen(DEGREE);
 #pragma GCC unroll 4
-    for (int i = 1; i < COUNT; ++i) value = V::where_less(x, border[i - 1], value, of[i]);
-    return value;
+    for (int k = DEGREE - 1; k >= 0; --k) y = V::fma(y, t, chosen(k));
+    return __builtin_expect(V::nans(y) != 0, 0) ? tails<V>(table, x, y, open) : y;
   }
 };
 

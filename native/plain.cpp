@@ -12,6 +12,7 @@ struct V {
   using F = float;
   static constexpr int W = 1;
   static constexpr bool ROWS = true;
+  static constexpr bool PICKS = false;
   static F load(const float* p) { return *p; }
   static void store(float* p, F v) { *p = v; }
   static void stream(float* p, F v) { *p = v; }

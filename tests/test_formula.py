@@ -435,6 +435,33 @@ def test_second_derivatives_are_exact(text, point):
         assert close(value(text, x, "xx"), expected)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x/(1 + abs(x))",
+        "-3*x/(2 - 5*x)",
+        "(x + 1)/(x - 7)",
+        "x/sqrt(1 + 2*x*x)",
+        "x*(1 + x**2)**-0.5",
+        "x/(1 + abs(x)**3)**(1/3)",
+        "x/(1 + abs(x)**1.5)**(1/1.5)",
+    ],
+)
+def test_what_tends_to_a_constant_has_a_derivative_to_the_end(text):
+    """In two terms that are one within float64, x/(1 + |x|) would have 0 at 10¹⁰, or worse."""
+    points = [sign * 10.0**k for k in (-9, -1, 1, 3, 8, 20) for sign in (-1, 1)]
+    x = torch.tensor(points, dtype=torch.float64)
+    true = x.new_tensor([float(slope(function(text, {}), t)) for t in points])
+    torch.testing.assert_close(plie.define(text).derivative(x), true, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("text", ["x*(1 + x)**64/(2 + x)**64", "x*2**x", "x/(x + sqrt(x*x))"])
+def test_other_products_keep_their_rule(text):
+    with mpmath.workdps(DIGITS + 20):
+        x = mpmath.mpf("2.5")
+        assert close(value(text, x, "x"), slope(function(text, {}), x), 30)
+
+
 @pytest.mark.parametrize("point", ["0.4", "1.9"])
 def test_both_partial_derivatives_of_a_power(point):
     text = "pow(x, alpha)"

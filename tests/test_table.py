@@ -13,6 +13,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
+from mpmath import mp, mpf
 
 import plie
 from plie.compiled import cpu, native, table, tables
@@ -267,6 +268,42 @@ def no_builder(*_):
 
 
 # --- building ----------------------------------------------------------------------------------
+
+
+HARDSWISH = "x if x >= 3 else x*(x + 3)/6 if x > -3 else 0"
+
+
+@pytest.mark.parametrize(
+    ("formula", "variables", "count"),
+    [
+        (HARDSWISH, "", 4),  # one piece from −1.5 to 3
+        (HARDSWISH, "x", 3),  # one about its root, −1.5
+        ("x if x >= 1 else (x + 1)**2/4 if x > -1 else 0", "", 3),  # with 1.91 ulp
+        ("x*(1 + x)", "x", 3),  # on both sides to the end about −0.5
+    ],
+)
+def test_polynomials_on_few_pieces_need_no_search(formula, variables, count):
+    made = table.build(formula, variables)
+    assert made.packed[: table.CORE.itemsize].view(table.CORE)["few"] == count
+    assert made.worst <= table.ULP_BOUND
+
+
+@pytest.mark.parametrize(
+    ("formula", "variables", "root"),
+    [(HARDSWISH, "x", -1.5), ("(1 - x*x)*exp(-x*x/2)", "", 1.0), ("x*(1 - x)*(1 + x)", "", -1.0)],
+)
+def test_next_to_a_root_that_is_a_number_digits_are_kept(formula, variables, root):
+    made = table.build(formula, variables)
+    x = np.array(steps(root, 30), np.float32)
+    with mp.workdps(50):
+        f = oracle.function(formula, {})
+        if variables:
+            true = [float(mp.diff(f, mpf(at), h=mpf(10) ** -20)) for at in x.tolist()]
+        else:
+            true = [float(f(mpf(at))) for at in x.tolist()]
+    got = table.evaluate(made, x)
+    np.testing.assert_allclose(got, true, rtol=2 * 2.0**-23)
+    assert got[x == root] == 0
 
 
 def test_shipped_tables_can_be_made_again():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
@@ -54,8 +55,8 @@ def final(curve: Curve, edge: float, side: int, degree: int, strict: float) -> S
     x = side * np.geomspace(start * (1 + 1e-9), 2.0**80, 200)
     y = curve.quick(x) if curve.trusted else curve.exact(x[::10])
     x = x if curve.trusted else x[::10]
-    # About 0; where that would cancel, about the edge, from which f may grow as from a root.
-    for centre in (0.0, edge) if float(np.float32(edge)) == edge else (0.0,):
+    # About 0; where that would cancel, about the edge or a root, from which f may grow.
+    for centre in (0.0, *(c for c in (edge, *curve.centres) if float(np.float32(c)) == c)):
         moved = _about(coef, centre)
         if _is_good(curve, x, y, centre, moved, strict):
             full = tuple(float(np.float32(c)) for c in moved) + (0.0,) * (degree + 1)
@@ -150,3 +151,20 @@ class March:
             low, high = sorted((edge[side], side * math.inf))
             segments.append(Segment(low, high, 0.0, (math.nan,) * (self.degree + 1)))
         return sorted(segments, key=lambda s: s.low)
+
+
+def joined(curve: Curve, segments: Sequence[Segment], degree: int, strict: float) -> list[Segment]:
+    """Neighbours that one polynomial serves as one segment."""
+    result = [segments[0]]
+    for segment in segments[1:]:
+        before = result[-1]
+        low, high = before.low, segment.high
+        if segment.low in curve.cuts:
+            result.append(segment)
+        elif (before.centre, before.coef) == (segment.centre, segment.coef):
+            result[-1] = dataclasses.replace(before, high=high)
+        elif max(-low, high) < LARGEST and holds(curve, low, high, degree, strict):
+            result[-1] = rounded(curve, low, high, degree)
+        else:
+            result.append(segment)
+    return result

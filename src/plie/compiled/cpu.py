@@ -66,7 +66,9 @@ def differentiable(x: Tensor, spec: str, variables: str) -> bool:
     """Whether `few` or `quick` would serve ``x``, were it not for its gradient."""
     if not isinstance(x, Tensor) or not x.requires_grad or not _grads():
         return False
-    return x.dtype is _FLOAT and is_plain(x) and serves(x, spec, variables)
+    if x.dtype is not _FLOAT or not is_plain(x):
+        return False
+    return (spec, variables) in _prepared or serves(x, spec, variables)
 
 
 def serves(x: Tensor, spec: str, variables: str) -> bool:

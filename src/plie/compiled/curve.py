@@ -45,6 +45,7 @@ class Curve:
         self.trusted = True
         self.order_at_zero = 0
         self.roots: list[tuple[float, float]] = []
+        self.centres: list[float] = []  # roots that are float32, to expand about
         self._exact: dict[float, float] = {}
 
     def quick(self, x: Array) -> Array:
@@ -96,6 +97,16 @@ class Curve:
             self._consider(float(grid[i]), False)
         for border in self.cuts:
             self._consider(border, False)
+        self.centres = self._exact_roots()
+
+    def _exact_roots(self) -> list[float]:
+        """Those of the roots that are float32, but for 0 and borders."""
+        largest = {float(np.float32(root)): most for root, most in self.roots}
+        x = np.array(sorted(set(largest) - {0.0, *self.cuts}))
+        size = np.array([largest[at] for at in x.tolist()])
+        x = x[np.abs(self.rough(x)) <= 1e-12 * size]  # the others are none for certain
+        found: list[float] = x[self.exact(x) == 0].tolist()
+        return found
 
     def _bisected(self, low: float, high: float) -> float:
         """The place of a sign change, to a millionth of the bracket."""
@@ -189,13 +200,14 @@ def _is_pole(expr: Expr, root: object) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def root_inside(curve: Curve, low: float, high: float, degree: int) -> tuple[float, int]:
-    """A root to expand about: at 0, or at an end of [low, high] that is a border and a float32.
+    """A root to expand about, if it is a float32: at 0, at a border that ends [low, high], inside.
 
     Returns:
         The root and its multiplicity, 0 where there is none.
     """
     ends = [at for at in (low, high) if at in curve.cuts and float(np.float32(at)) == at]
-    for at in ([0.0] if low <= 0 <= high else []) + ends:
+    inside = [at for at in curve.centres if low <= at <= high]
+    for at in ([0.0] if low <= 0 <= high else []) + ends + inside:
         order = order_of(curve, at, low, high)
         if 0 < order <= degree:
             return at, order

@@ -93,7 +93,7 @@ def _multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
 
 
 def _value(x: Tensor, spec: str, variables: str) -> Tensor:
-    """`_evaluate` inside of compiled graphs, which ask for nothing but the result."""
+    """`_evaluate` of plain tensors, and in compiled graphs: where nothing else is asked for."""
     y = cpu.dense(x, spec, variables)
     return _evaluate(x, (), spec, variables) if y is None else y
 
@@ -381,7 +381,7 @@ class _Plain(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, spec: str, variables: str) -> Tensor:
         ctx.save_for_backward(x)
         ctx.formula = spec, variables
-        return _evaluate(x, (), spec, variables)
+        return _value(x, spec, variables)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

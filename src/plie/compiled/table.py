@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plie.compiled import cells, grid
-from plie.compiled.core import COVER, LARGEST, March
+from plie.compiled.core import COVER, LARGEST, March, joined
 from plie.compiled.curve import Array, Curve, NoTableError
 from plie.compiled.fit import Segment, rounded
 from plie.compiled.grid import GRID, fma, grids
@@ -99,7 +99,13 @@ def _build(curve: Curve) -> Table:
     curve.examine()
     nearly: list[Table] = []
     waited = strange = 0
-    for table in itertools.chain(_few(curve), _cells(curve), _trees(curve)):
+    for table in _few(curve):  # not many: measured without trying them first
+        worst = _worst(curve, table)
+        if worst <= ULP_BOUND:
+            worst = _worst_anywhere(curve, table)
+        if worst <= ULP_BOUND:
+            return dataclasses.replace(table, worst=worst)
+    for table in itertools.chain(_cells(curve), _trees(curve)):
         waited += waited > 0
         if waited > _PATIENCE + 1:
             break
@@ -133,18 +139,25 @@ _STRICT = (1.0, 0.75, 0.5, 0.3)
 
 def _few(curve: Curve) -> Iterator[Table]:
     """At most four pieces, each a polynomial to its end: most of the rectifiers."""
-    for strict in (1.0, 16.0):  # what cancels within an exact polynomial may be no harm
+    # What cancels within an exact polynomial may be no harm: 16.
+    for degree, strict in ((1, 1.0), (1, 16.0), (3, 1.0), (3, 16.0)):
         try:
-            segments = March(curve, 3, strict).run(MOST_PIECES - len(curve.own))
+            # What is laid on both sides of 0 may be one piece.
+            segments = March(curve, degree, strict).run(MOST_PIECES + 2)
         except NoTableError:
             continue
         if any(math.isnan(s.coef[0]) for s in segments):
             continue
-        table = _assemble(curve, _with_points(curve, segments, 3), 3, 3)
+        segments = joined(curve, segments, degree, strict)
+        if len(segments) + len(curve.own) > MOST_PIECES:
+            continue
+        segments = _with_points(curve, segments, degree)
+        lifted = [dataclasses.replace(s, coef=(*s.coef, 0.0, 0.0, 0.0)[:4]) for s in segments]
+        table = _assemble(curve, lifted, 3, 3)
         packed = table.packed.copy()
         head = packed[: CORE.itemsize].view(CORE)
         head["few"] = len(table.segments)
-        head["few_degree"] = 3 if head["coef"][0, 2:].any() else 1
+        head["few_degree"] = degree
         yield dataclasses.replace(table, packed=packed)
 
 
