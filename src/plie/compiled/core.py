@@ -161,10 +161,15 @@ def joined(curve: Curve, segments: Sequence[Segment], degree: int, strict: float
         low, high = before.low, segment.high
         if segment.low in curve.cuts:
             result.append(segment)
-        elif (before.centre, before.coef) == (segment.centre, segment.coef):
+        elif _polynomial(before) == _polynomial(segment):
             result[-1] = dataclasses.replace(before, high=high)
         elif max(-low, high) < LARGEST and holds(curve, low, high, degree, strict):
             result[-1] = rounded(curve, low, high, degree)
         else:
             result.append(segment)
     return result
+
+
+def _polynomial(segment: Segment) -> tuple[float, ...]:
+    """What tells it from others: a constant has its centre anywhere."""
+    return (segment.centre if any(segment.coef[1:]) else 0.0, *segment.coef)

@@ -140,7 +140,7 @@ _STRICT = (1.0, 0.75, 0.5, 0.3)
 def _few(curve: Curve) -> Iterator[Table]:
     """At most four pieces, each a polynomial to its end: most of the rectifiers."""
     # What cancels within an exact polynomial may be no harm: 16.
-    for degree, strict in ((1, 1.0), (1, 16.0), (3, 1.0), (3, 16.0)):
+    for degree, strict in ((0, 1.0), (1, 1.0), (1, 16.0), (3, 1.0), (3, 16.0)):
         try:
             # What is laid on both sides of 0 may be one piece.
             segments = March(curve, degree, strict).run(MOST_PIECES + 2)
@@ -157,7 +157,7 @@ def _few(curve: Curve) -> Iterator[Table]:
         packed = table.packed.copy()
         head = packed[: CORE.itemsize].view(CORE)
         head["few"] = len(table.segments)
-        head["few_degree"] = degree
+        head["few_degree"] = max(degree, 1)
         yield dataclasses.replace(table, packed=packed)
 
 
