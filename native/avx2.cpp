@@ -80,12 +80,23 @@ struct V {
     return _mm256_sub_ps(v, _mm256_and_ps(equal, all(1.0f)));
   }
 
+  static constexpr size_t BLOCK = 256;
+  static constexpr int ROW = 16;
+  static void places(F cell, int32_t* at) {
+    _mm256_store_si256((__m256i*)at, _mm256_slli_epi32(_mm256_cvtps_epi32(cell), 4));
+  }
+  static F placed(const int32_t* at) { return _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i*)at)); }
+  static F other_or(F v, F a, F b) { return _mm256_or_ps(v, _mm256_cmp_ps(a, b, _CMP_NEQ_UQ)); }
+
   // Each lane loads its row, and eight rows are transposed.
   static inline __attribute__((always_inline)) void row(const char* rows, F cell, F* coef) {
     // Through memory: to take eight numbers out of a register costs more than to load them.
     alignas(32) int32_t at[8];
-    _mm256_store_si256((__m256i*)at, _mm256_slli_epi32(_mm256_cvtps_epi32(cell), 4));
+    places(cell, at);
     asm volatile("" : "+m"(at));
+    row_at(rows, at, coef);
+  }
+  static inline __attribute__((always_inline)) void row_at(const char* rows, const int32_t* at, F* coef) {
     const auto four = [&](int lane) {
       return _mm_load_ps(reinterpret_cast<const float*>(rows + at[lane]));
     };
@@ -164,9 +175,64 @@ struct V {
   using Values = Lookups<V, LEVELS, COUNT>;
 };
 
+// 16-bit floats. The processor's gather is slower than loads of one value after another, which go
+// into a register at once, their places taken out of 64 bits at a time.
+struct Halves {
+  static void store(uint16_t* p, __m256i v) { _mm256_storeu_si256((__m256i*)p, v); }
+  static void stream(uint16_t* p, __m256i low, __m256i high) {
+    _mm256_stream_si256((__m256i*)p, low);
+    _mm256_stream_si256((__m256i*)(p + 16), high);
+  }
+  static void fence() { _mm_sfence(); }
+
+  struct Four {
+    uint64_t bits;
+    explicit Four(const uint16_t* x) { std::memcpy(&bits, x, sizeof bits); }
+    size_t operator[](int i) const { return static_cast<uint16_t>(bits >> 16 * i); }
+  };
+
+  static __m128i four(const uint16_t* table, const uint16_t* x) {
+    const Four at(x);
+    __m128i v = _mm_cvtsi32_si128(table[at[0]]);
+    v = _mm_insert_epi16(v, table[at[1]], 1);
+    v = _mm_insert_epi16(v, table[at[2]], 2);
+    return _mm_insert_epi16(v, table[at[3]], 3);
+  }
+  static __m256i results(const uint16_t* table, const uint16_t* x) {
+    const __m128i low = _mm_unpacklo_epi64(four(table, x), four(table, x + 4));
+    return _mm256_set_m128i(_mm_unpacklo_epi64(four(table, x + 8), four(table, x + 12)), low);
+  }
+
+  static __m128 four(const float* slopes, const uint16_t* x) {
+    const Four at(x);
+    return _mm_setr_ps(slopes[at[0]], slopes[at[1]], slopes[at[2]], slopes[at[3]]);
+  }
+  template <bool HALF>
+  static __m256i eight(const float* slopes, const uint16_t* x, const uint16_t* grad) {
+    const __m256 slope = _mm256_set_m128(four(slopes, x + 4), four(slopes, x));
+    const __m128i g = _mm_loadu_si128((const __m128i*)grad);
+    if constexpr (HALF) {
+      const __m128i y = _mm256_cvtps_ph(_mm256_mul_ps(_mm256_cvtph_ps(g), slope), _MM_FROUND_TO_NEAREST_INT);
+      return _mm256_cvtepu16_epi32(y);
+    }
+    const __m256 y = _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(g), 16)), slope);
+    const __m256i bits = _mm256_castps_si256(y);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256 nan = _mm256_cmp_ps(y, y, _CMP_UNORD_Q);
+    const __m256 kept = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
+    return _mm256_srli_epi32(_mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), kept, nan)), 16);
+  }
+  template <bool HALF>
+  static __m256i products(const float* slopes, const uint16_t* x, const uint16_t* grad) {
+    const __m256i low = eight<HALF>(slopes, x, grad), high = eight<HALF>(slopes, x + 8, grad + 8);
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+  }
+};
+
 }  // namespace
 
-extern const Path kAvx2 = {"avx2", choose<V>, half::gather, half::gather_backward,
+extern const Path kAvx2 = {"avx2", choose<V>, half::gather_by<Halves>, half::gather_backward_by<Halves>,
                            family_forward<V>, family_backward<V>, train_member<V>};
 
 }  // namespace plie

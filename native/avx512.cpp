@@ -119,24 +119,6 @@ struct V {
   using Values = Lookups<V, LEVELS, COUNT>;
 };
 
-void gather(const uint16_t* table, const uint16_t* x, uint16_t* out, size_t n, bool stream) {
-  size_t i = 0;
-  const auto sixteen = [&](size_t at) {
-    const __m512i index = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)(x + at)));
-    return _mm512_cvtepi32_epi16(_mm512_i32gather_epi32(index, table, 2));
-  };
-  if (stream) {
-    for (; i < n && reinterpret_cast<uintptr_t>(out + i) % 64; ++i) out[i] = table[x[i]];
-    for (; i + 32 <= n; i += 32) {
-      const __m256i low = sixteen(i), high = sixteen(i + 16);
-      _mm512_stream_si512((__m512i*)(out + i), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
-    }
-    _mm_sfence();
-  }
-  for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i*)(out + i), sixteen(i));
-  for (; i < n; ++i) out[i] = table[x[i]];
-}
-
 template <bool HALF>
 __m512 widen(__m256i v) {
   if constexpr (HALF) return _mm512_cvtph_ps(v);
@@ -155,36 +137,27 @@ __m256i narrow(__m512 v) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 }
 
-template <bool HALF>
-void gather_backward_of(const float* slopes, const uint16_t* x, const uint16_t* grad, uint16_t* out,
-                        size_t n, bool stream) {
-  size_t i = 0;
-  const auto sixteen = [&](size_t at) {
-    const __m512i index = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)(x + at)));
-    const __m512 g = widen<HALF>(_mm256_loadu_si256((const __m256i*)(grad + at)));
-    return narrow<HALF>(_mm512_mul_ps(g, _mm512_i32gather_ps(index, slopes, 4)));
-  };
-  if (stream) {
-    for (; i < n && reinterpret_cast<uintptr_t>(out + i) % 64; ++i)
-      out[i] = half::product<HALF>(grad[i], slopes[x[i]]);
-    for (; i + 32 <= n; i += 32) {
-      const __m256i low = sixteen(i), high = sixteen(i + 16);
-      _mm512_stream_si512((__m512i*)(out + i), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
-    }
-    _mm_sfence();
+struct Halves {
+  static __m256i load(const uint16_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static void store(uint16_t* p, __m256i v) { _mm256_storeu_si256((__m256i*)p, v); }
+  static void stream(uint16_t* p, __m256i low, __m256i high) {
+    _mm512_stream_si512((__m512i*)p, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
   }
-  for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i*)(out + i), sixteen(i));
-  for (; i < n; ++i) out[i] = half::product<HALF>(grad[i], slopes[x[i]]);
-}
-
-void gather_backward(const float* slopes, const uint16_t* x, const uint16_t* grad, uint16_t* out,
-                     size_t n, bool is_half, bool stream) {
-  (is_half ? gather_backward_of<true> : gather_backward_of<false>)(slopes, x, grad, out, n, stream);
-}
+  static void fence() { _mm_sfence(); }
+  static __m256i results(const uint16_t* table, const uint16_t* x) {
+    const __m512i index = _mm512_cvtepu16_epi32(load(x));
+    return _mm512_cvtepi32_epi16(_mm512_i32gather_epi32(index, table, 2));
+  }
+  template <bool HALF>
+  static __m256i products(const float* slopes, const uint16_t* x, const uint16_t* grad) {
+    const __m512i index = _mm512_cvtepu16_epi32(load(x));
+    return narrow<HALF>(_mm512_mul_ps(widen<HALF>(load(grad)), _mm512_i32gather_ps(index, slopes, 4)));
+  }
+};
 
 }  // namespace
 
-extern const Path kAvx512 = {"avx512", choose<V>, gather, gather_backward,
+extern const Path kAvx512 = {"avx512", choose<V>, half::gather_by<Halves>, half::gather_backward_by<Halves>,
                            family_forward<V>, family_backward<V>, train_member<V>};
 
 }  // namespace plie

@@ -58,7 +58,7 @@ inline void backward(const float* slopes, const uint16_t* x, const uint16_t* gra
   for (std::size_t i = 0; i < n; ++i) out[i] = product<HALF>(grad[i], slopes[x[i]]);
 }
 
-// For instruction sets without a gather worth having.
+// One after another.
 inline void gather(const uint16_t* table, const uint16_t* x, uint16_t* out, std::size_t n, bool) {
   for (std::size_t i = 0; i < n; ++i) out[i] = table[x[i]];
 }
@@ -66,6 +66,43 @@ inline void gather(const uint16_t* table, const uint16_t* x, uint16_t* out, std:
 inline void gather_backward(const float* slopes, const uint16_t* x, const uint16_t* grad,
                             uint16_t* out, std::size_t n, bool half, bool) {
   (half ? backward<true> : backward<false>)(slopes, x, grad, out, n);
+}
+
+// Sixteen at a time where an instruction set H has registers for them:
+//   Sixteen                       their results
+//   results(table, x), products<HALF>(slopes, x, grad)
+//   store, stream(p, low, high)   to memory; 32 of them past the cache
+template <class H, class Next, class Last>
+inline void by_sixteen(uint16_t* out, std::size_t n, bool stream, Next next, Last last) {
+  std::size_t i = 0;
+  if (stream) {
+    for (; i < n && reinterpret_cast<uintptr_t>(out + i) % 64; ++i) out[i] = last(i);
+    for (; i + 32 <= n; i += 32) H::stream(out + i, next(i), next(i + 16));
+    H::fence();
+  }
+  for (; i + 16 <= n; i += 16) H::store(out + i, next(i));
+  for (; i < n; ++i) out[i] = last(i);
+}
+
+template <class H>
+void gather_by(const uint16_t* table, const uint16_t* x, uint16_t* out, std::size_t n, bool stream) {
+  by_sixteen<H>(
+      out, n, stream, [&](std::size_t i) { return H::results(table, x + i); },
+      [&](std::size_t i) { return table[x[i]]; });
+}
+
+template <class H, bool HALF>
+void backward_by(const float* slopes, const uint16_t* x, const uint16_t* grad, uint16_t* out, std::size_t n,
+                 bool stream) {
+  by_sixteen<H>(
+      out, n, stream, [&](std::size_t i) { return H::template products<HALF>(slopes, x + i, grad + i); },
+      [&](std::size_t i) { return product<HALF>(grad[i], slopes[x[i]]); });
+}
+
+template <class H>
+void gather_backward_by(const float* slopes, const uint16_t* x, const uint16_t* grad, uint16_t* out,
+                        std::size_t n, bool half, bool stream) {
+  (half ? backward_by<H, true> : backward_by<H, false>)(slopes, x, grad, out, n, stream);
 }
 
 }  // namespace

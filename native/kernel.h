@@ -13,6 +13,10 @@
 //   less_one_where(v, a, b)    v - 1 where a = b, else v
 //   nans_or_others(y, a, b)    the lanes where y is NaN or a is not b
 //   row(rows, cell, coef)      the four floats of each lane's cell, a whole number in a float
+//   BLOCK                      arguments whose cells are found first; 0 where that is of no use, else
+//   places(cell, at)            stores where the rows lie, in bytes, ROW for each
+//   placed(at), row_at          ROW times the cells; the four floats of each
+//   other_or(v, a, b)           NaN where a is not b, else v
 // and where PICKS says that one of four values is chosen in one step:
 //   Place, first               a whole number for each lane, 0
 //   from_border(p, x, border)  p + 1 where x is not below the border
@@ -20,9 +24,11 @@
 // Every lane of every instruction set does the same operations in the same order, so the results
 // are the same bit for bit wherever the same form of a table is read.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "entry.h"
 #include "tails.h"
@@ -48,6 +54,7 @@ struct Lookups {
 template <class V, int LEVELS, int DEGREE, bool FINE>
 struct Polynomial {
   using F = typename V::F;
+  static constexpr size_t BLOCK = 0;  // one register at a time
   static constexpr int COUNT = DEGREE + 2 + FINE;
   typename V::template Search<LEVELS> search;
   typename V::template Values<LEVELS, COUNT> values;  // the centre, then the coefficients
@@ -81,6 +88,7 @@ struct Polynomial {
 template <class V, int COUNT, int DEGREE>
 struct Few {
   using F = typename V::F;
+  static constexpr size_t BLOCK = 0;
   static constexpr bool PICKS = V::PICKS && COUNT > 2;
   static constexpr int EACH = PICKS ? 1 : COUNT;  // registers that a row takes
   F border[3], row[DEGREE + 2][EACH];  // centre, coefficients
@@ -132,6 +140,10 @@ using Core = typename V::F (*)(const Table&, typename V::F x);
 template <class V>
 Core<V> core_of(const Table& table);
 
+// The hardware's own prefetch stops at every page; these look on, further where all comes from
+// memory.
+constexpr size_t kAhead = 512, kFarAhead = 2048;
+
 // The grid of a table; FACTOR and OWNERS as there. Where borders belong to the left, the cells are
 // numbered one higher: ceil(x * scale) and the half width of the other sign do the rest.
 template <class V, int FACTOR, int OWNERS>
@@ -140,7 +152,7 @@ struct Cubic {
   static constexpr int SHIFT = OWNERS == kLeft;
   const Table& table;
   const char* rows;
-  F scale, width, half, low, high, left[2], slope[2], offset[2];
+  F scale, width, step, half, low, high, left[2], slope[2], offset[2];
   mutable bool open = false;
 
   explicit Cubic(const Table& table)
@@ -149,6 +161,7 @@ struct Cubic {
              static_cast<int64_t>(table.grid.low + SHIFT) * 4 * static_cast<int64_t>(sizeof(float))),
         scale(V::all(table.grid.scale)),
         width(V::all(table.grid.width)),
+        step(V::all(table.grid.width / V::ROW)),
         half(V::all((0.5f - SHIFT) * table.grid.width)),
         low(V::all(table.grid.low + SHIFT)),
         high(V::all(table.grid.high + SHIFT)) {
@@ -159,26 +172,58 @@ struct Cubic {
     }
   }
 
-  inline __attribute__((always_inline)) F operator()(F x) const {
+  inline __attribute__((always_inline)) F cell_of(F x) const {
     F cell = V::mul(x, scale);
     cell = OWNERS == kLeft ? V::ceil(cell) : V::floor(cell);
     if constexpr (OWNERS == kSome) {
       cell = V::less_one_where(cell, x, left[0]);
       cell = V::less_one_where(cell, x, left[1]);
     }
-    const F inside = V::least(V::most(cell, low), high);
-    const F t = V::sub(V::negated_fma(inside, width, x), half);
+    return cell;
+  }
+  inline __attribute__((always_inline)) F clamped(F cell) const {
+    return V::least(V::most(cell, low), high);
+  }
+  inline __attribute__((always_inline)) F cubic(F x, F t, const F* coef) const {
+    const F p = V::fma(V::fma(coef[3], t, coef[2]), t, coef[1]);
+    if constexpr (FACTOR == 0) return V::fma(p, t, coef[0]);
+    const F power = FACTOR == 1 ? x : V::mul(x, x);
+    return V::fma(power, coef[0], V::mul(power, V::mul(p, t)));
+  }
+
+  inline __attribute__((always_inline)) F operator()(F x) const {
+    const F cell = cell_of(x), inside = clamped(cell);
     F coef[4];
     V::row(rows, inside, coef);
-    const F p = V::fma(V::fma(coef[3], t, coef[2]), t, coef[1]);
-    F y;
-    if constexpr (FACTOR == 0) {
-      y = V::fma(p, t, coef[0]);
-    } else {
-      const F power = FACTOR == 1 ? x : V::mul(x, x);
-      y = V::fma(power, coef[0], V::mul(power, V::mul(p, t)));
-    }
+    const F y = cubic(x, V::sub(V::negated_fma(inside, width, x), half), coef);
     const uint32_t missing = V::nans_or_others(y, cell, inside);
+    return __builtin_expect(missing != 0, 0) ? mend(x, y, cell) : y;
+  }
+
+  // Where rows are found through memory, what is stored is waited for, and too little is under way
+  // meanwhile: the places of a whole block are stored first.
+  static constexpr size_t BLOCK = V::BLOCK;
+
+  // Stores where the rows of `count` arguments lie; whether all are in cells.
+  inline __attribute__((always_inline)) bool find(const float* x, int32_t* at, size_t count, size_t ahead) const {
+    F others = V::all(0.0f);
+    for (size_t i = 0; i < count; i += V::W) {
+      __builtin_prefetch(x + i + ahead);
+      const F cell = cell_of(V::load(x + i)), inside = clamped(cell);
+      others = V::other_or(others, cell, inside);
+      V::places(inside, at + i);
+    }
+    return V::nans(others) == 0;
+  }
+
+  template <bool INSIDE>
+  inline __attribute__((always_inline)) F found(F x, const int32_t* at) const {
+    F coef[4];
+    V::row_at(rows, at, coef);
+    const F y = cubic(x, V::sub(V::negated_fma(V::placed(at), step, x), half), coef);
+    if constexpr (INSIDE) return y;  // a number: those of the rows are
+    const F cell = cell_of(x);
+    const uint32_t missing = V::nans_or_others(y, cell, clamped(cell));
     return __builtin_expect(missing != 0, 0) ? mend(x, y, cell) : y;
   }
 
@@ -206,9 +251,30 @@ struct Cubic {
   }
 };
 
-// The hardware's own prefetch stops at every page; these look on, further where all comes from
-// memory.
-constexpr size_t kAhead = 512, kFarAhead = 2048;
+// Whole registers from i on, as many as lie before `end`: by blocks of them; where it stopped.
+template <class V, bool BACKWARD, class Function, class Put>
+inline __attribute__((always_inline)) size_t by_blocks(const Function& function, const float* x, const float* grad,
+                                                       float* out, size_t i, size_t end, size_t ahead, Put put) {
+  constexpr size_t W = V::W, BLOCK = Function::BLOCK;
+  alignas(64) int32_t at[BLOCK];
+  while (i + W <= end) {
+    const size_t count = std::min(BLOCK, (end - i) / W * W);
+    const auto results = [&](auto inside) __attribute__((always_inline)) {
+      for (size_t j = 0; j < count; j += W) {
+        if constexpr (BACKWARD) __builtin_prefetch(grad + i + j + ahead);
+        auto y = function.template found<decltype(inside)::value>(V::load(x + i + j), at + j);
+        if constexpr (BACKWARD) y = V::mul(V::load(grad + i + j), y);
+        put(out + i + j, y);
+      }
+    };
+    if (function.find(x + i, at, count, ahead))
+      results(std::true_type{});
+    else
+      results(std::false_type{});
+    i += count;
+  }
+  return i;
+}
 
 template <class V, class Function, bool BACKWARD>
 bool run(const Table& table, const float* x, const float* grad, float* out, size_t n, bool stream) {
@@ -236,17 +302,25 @@ bool run(const Table& table, const float* x, const float* grad, float* out, size
     // Whole lines only: a line written in halves costs two to three times as much.
     constexpr size_t LINE = 64 / sizeof(float);
     for (; i < n && reinterpret_cast<uintptr_t>(out + i) % 64; ++i) part(i, 1);
-    for (; i + LINE <= n; i += LINE) {
-      __builtin_prefetch(x + i + kFarAhead);
-      if constexpr (BACKWARD) __builtin_prefetch(grad + i + kFarAhead);
-      for (size_t j = 0; j < LINE; j += W) V::stream(out + i + j, one(i + j));
+    if constexpr (Function::BLOCK != 0) {
+      i = by_blocks<V, BACKWARD>(function, x, grad, out, i, i + (n - i) / LINE * LINE, kFarAhead, V::stream);
+    } else {
+      for (; i + LINE <= n; i += LINE) {
+        __builtin_prefetch(x + i + kFarAhead);
+        if constexpr (BACKWARD) __builtin_prefetch(grad + i + kFarAhead);
+        for (size_t j = 0; j < LINE; j += W) V::stream(out + i + j, one(i + j));
+      }
     }
     V::fence();
   }
-  for (; i + W <= n; i += W) {
-    if constexpr (W >= 8) __builtin_prefetch(x + i + kAhead);
-    if constexpr (W >= 8 && BACKWARD) __builtin_prefetch(grad + i + kAhead);
-    V::store(out + i, one(i));
+  if constexpr (Function::BLOCK != 0) {
+    i = by_blocks<V, BACKWARD>(function, x, grad, out, i, n, kAhead, V::store);
+  } else {
+    for (; i + W <= n; i += W) {
+      if constexpr (W >= 8) __builtin_prefetch(x + i + kAhead);
+      if constexpr (W >= 8 && BACKWARD) __builtin_prefetch(grad + i + kAhead);
+      V::store(out + i, one(i));
+    }
   }
   if (i < n) part(i, n - i);
   return function.open;

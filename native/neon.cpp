@@ -12,6 +12,8 @@ struct V {
   using F = float32x4_t;
   static constexpr int W = 4;
   static constexpr bool ROWS = true;
+  static constexpr size_t BLOCK = 0;
+  static constexpr int ROW = 16;
   static constexpr bool PICKS = false;
   static F load(const float* p) { return vld1q_f32(p); }
   static void store(float* p, F v) { vst1q_f32(p, v); }

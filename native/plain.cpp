@@ -12,6 +12,8 @@ struct V {
   using F = float;
   static constexpr int W = 1;
   static constexpr bool ROWS = true;
+  static constexpr size_t BLOCK = 0;
+  static constexpr int ROW = 16;
   static constexpr bool PICKS = false;
   static F load(const float* p) { return *p; }
   static void store(float* p, F v) { *p = v; }

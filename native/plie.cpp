@@ -12,6 +12,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(PLIE_X86)
+#include <cpuid.h>
+#endif
 
 #if defined(_WIN32)
 #define PLIE_API extern "C" __declspec(dllexport)
@@ -28,7 +31,9 @@ const Path* paths(int i) {
   if (i == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     return &kAvx512;
-  if (i <= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kAvx2;
+  unsigned a, b, c = 0, d;
+  const bool halves = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+  if (i <= 1 && halves && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kAvx2;
 #elif defined(PLIE_NEON)
   if (i <= 1) return &kNeon;
 #endif

@@ -18,7 +18,7 @@ COMPILER = "g++"
 HERE = Path(__file__).parent
 SOURCES = HERE.parent / "native"
 # As native/CMakeLists.txt has them, but for the third file.
-FLAGS = {"plie": [], "program": [], "plain": [], "avx2": ["-mavx2", "-mfma"]}
+FLAGS = {"plie": [], "program": [], "plain": [], "avx2": ["-mavx2", "-mfma", "-mf16c"]}
 FLAGS["avx512"] = ["-mavx2", "-mfma", "-mf16c", "-include", str(HERE / "avx512.h")]
 COMMON = ["-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 COMMON += ["-Wno-psabi", "-Wno-ignored-attributes", "-fPIC", "-DPLIE_X86"]

@@ -24,6 +24,7 @@ import plie
 import plie.compiled
 from plie.compiled import cpu, grid, native, table, tables
 from plie.compiled.wide import WIDE
+from plie.shipped import table_jobs
 
 evaluator = native.native()
 if evaluator is None:
@@ -238,6 +239,37 @@ def test_kinks_and_far_ends_of_a_grid(name, path):
         torch.testing.assert_close(got[~equal], expected[~equal], rtol=2.0**-23, atol=2.0**-126)
         true = row.derivative(x.double(), len(variables)).float()
         torch.testing.assert_close(got, true, rtol=3e-7, atol=3e-7, equal_nan=True)
+
+
+@pytest.mark.parametrize("path", AVAILABLE)
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_result_depends_on_nothing_beside_it(name, path):
+    """Blocks of arguments that all lie in cells, blocks of which one does not, and one by one."""
+    evaluator.use(path)
+    row = plie.get(name)
+    x = torch.linspace(-7.9, 7.9, 1501)
+    grad = numbers(len(x), seed=1)
+    y = torch.stack([row(at) for at in x])
+    slope = torch.stack([row.backward(*both) for both in zip(grad, x, strict=True)])
+    assert same(row(x), y)
+    assert same(row.backward(grad, x), slope)
+    many = 1 + STREAMED // len(x)
+    assert same(row(x.repeat(many)), y.repeat(many))
+    for far in (16.0, -17.0, 40.0, -1e30, INF, NAN):
+        mixed, others = x.clone(), torch.arange(len(x)) % 311 == 0
+        mixed[others] = far
+        got = row(mixed)
+        assert same(got[~others], y[~others])
+        assert same(got[others], row(torch.tensor(far)).expand(got[others].shape))
+        assert same(row.backward(grad, mixed)[~others], slope[~others])
+
+
+def test_rows_hold_numbers():
+    """Where all arguments of a block lie in cells, no result is looked at."""
+    for job in table_jobs():
+        made = tables.compiled(*job)
+        at = made.packed[: table.CORE.itemsize].view(table.CORE)[0]["grid"]["at"] if made else 0
+        assert not at or np.isfinite(made.packed[at:].view(np.float32)).all(), job
 
 
 def test_grids_of_every_kind_are_among_those():

@@ -69,6 +69,8 @@ def grids(curve: Curve) -> Iterator[Grid]:
 def _versions(curve: Curve, width: float, reach: float, factor: int) -> Iterator[Grid]:
     """The grid with 0 in the cell on either side where that is free; with zeros of other signs."""
     plain, rows = _cells(curve, width, reach, factor)
+    if not np.isfinite(rows).all():  # the evaluator takes them for numbers
+        return
     left = {at for first, at in curve.pieces if first != at}
     right = {at for first, at in curve.pieces if first == at}
     free = factor > 0 or 0.0 not in curve.cuts
