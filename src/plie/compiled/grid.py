@@ -23,8 +23,11 @@ from plie.compiled.tails import tail
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# (width of a cell, how far they reach), the smallest first: 8 to 32 KiB of rows.
-SHAPES = ((1 / 16, 16.0), (1 / 32, 16.0), (1 / 64, 8.0), (1 / 128, 8.0))
+# (width of a cell, how far they reach): 8 to 32 KiB of rows, 64 for what falls like exp(−exp(x)).
+SHAPES = (
+    *((1 / 16, 16.0), (1 / 32, 16.0), (1 / 64, 8.0), (1 / 128, 8.0)),
+    *((1 / 128, 4.0), (1 / 256, 4.0), (1 / 512, 4.0)),
+)
 MOST_FACTOR = 2
 RIGHT, LEFT, SOME = range(3)  # to which side borders of cells belong
 MOST_LEFT = 2  # borders that may belong to the left where others do not
@@ -84,7 +87,7 @@ def _versions(curve: Curve, width: float, reach: float, factor: int) -> Iterator
                 continue
             head["left"][: len(owned)] = owned
         yield Grid(head, rows)
-        if factor:
+        if factor and rows[len(rows) // 2 - zero_left, 0]:
             yield Grid(head, _leaning(rows, width, zero_left))
 
 
