@@ -231,9 +231,9 @@ def test_the_link_brings_everything_back(visit: Any) -> None:
     page.locator("#lr").fill("0.02")
     page.locator("#lr").press("Enter")
     page.locator("#layers-more").click()
+    expect(page.locator("#activation-2")).to_be_visible()
     choose(page, 0, "gelu")
     page.locator("#data-sets").get_by_text("Moons").click()
-    expect(page.locator("#activation-2")).to_be_visible()
     until(lambda: {"moons", "gelu"} <= set(re.split(r"\W", hash_of(page))), "the address follows")
     again = visit(hash_of(page))
     assert again.locator("#lr").input_value() == "0.02"
@@ -245,6 +245,24 @@ def test_the_link_brings_everything_back(visit: Any) -> None:
         each.locator("#step").click()
         until(lambda shown=each: updates(shown) == 1, "one update")
     assert page.locator("#accuracy-0").inner_text() == again.locator("#accuracy-0").inner_text()
+
+
+def test_a_button_stays_while_layers_come_and_go(visit: Any) -> None:
+    """Or a press of it that is under way would be lost."""
+    page = visit()
+    buttons = page.locator("#activation-0"), page.locator("#units-1-more")
+    held = [button.element_handle() for button in buttons]
+    for press, last in (("#layers-more", 2), ("#layers-more", 3), ("#layers-fewer", 2)):
+        page.locator(press).click()
+        expect(page.locator(f"#activation-{last}")).to_be_visible()
+        expect(page.locator(f"#activation-{last + 1}")).to_have_count(0)
+        heads = page.locator("#diagram-heads > *").all_inner_texts()
+        assert [words.split("\n")[0] for words in heads] == [
+            "Input", *(f"Layer {i + 1}" for i in range(last + 1)), "Output"
+        ]  # fmt: skip
+        assert page.locator("#diagram-feet > *").count() == len(heads)
+        for button, before in zip(buttons, held, strict=True):
+            assert button.evaluate("(now, before) => now === before", before)
 
 
 def test_two_pages_are_apart(visit: Any) -> None:

@@ -22,14 +22,17 @@ export function mountLayers(app, choose) {
   app.on("view", label);
 
   function rebuild(count) {
-    const focused = document.activeElement?.id;
-    layers.length = 0;
-    heads.replaceChildren(end("Input"));
-    feet.replaceChildren(element("div"));
-    for (let layer = 0; layer < count; layer++) layers.push(controls(app, layer, choose));
-    heads.append(end("Output"));
-    feet.append(element("div"));
-    if (focused) byId(focused)?.focus();
+    if (!heads.hasChildNodes()) {
+      heads.append(end("Input"), end("Output"));
+      feet.append(element("div"), element("div"));
+    }
+    // What stays is not touched: a button of it may be pressed just now.
+    while (layers.length > count) {
+      const { head, foot } = layers.pop();
+      head.remove();
+      foot.remove();
+    }
+    while (layers.length < count) layers.push(controls(app, layers.length, choose));
   }
 
   function label() {
@@ -85,9 +88,10 @@ function controls(app, layer, choose) {
   more.onclick = () => change(1);
   const group = { class: "stepper", role: "group", "aria-label": `Units of ${name}` };
   const stepper = element("div", group, fewer, count, more);
-  heads.append(element("div", { class: "head" }, title, picker, stepper));
-  feet.append(foot);
-  return { title, picker, fewer, more, count, foot };
+  const head = element("div", { class: "head" }, title, picker, stepper);
+  heads.lastChild.before(head);
+  feet.lastChild.before(foot);
+  return { head, title, picker, fewer, more, count, foot };
 }
 
 /** How many hidden layers there are; a new one is as the last. */
