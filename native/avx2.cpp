@@ -207,21 +207,24 @@ struct Halves {
     const Four at(x);
     return _mm_setr_ps(slopes[at[0]], slopes[at[1]], slopes[at[2]], slopes[at[3]]);
   }
+  static __m256 one_nan(__m256 y) {
+    const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
+    return _mm256_blendv_ps(y, nan, _mm256_cmp_ps(y, y, _CMP_UNORD_Q));
+  }
   template <bool HALF>
   static __m256i eight(const float* slopes, const uint16_t* x, const uint16_t* grad) {
     const __m256 slope = _mm256_set_m128(four(slopes, x + 4), four(slopes, x));
     const __m128i g = _mm_loadu_si128((const __m128i*)grad);
     if constexpr (HALF) {
-      const __m128i y = _mm256_cvtps_ph(_mm256_mul_ps(_mm256_cvtph_ps(g), slope), _MM_FROUND_TO_NEAREST_INT);
-      return _mm256_cvtepu16_epi32(y);
+      const __m256 y = one_nan(_mm256_mul_ps(_mm256_cvtph_ps(g), slope));
+      return _mm256_cvtepu16_epi32(_mm256_cvtps_ph(y, _MM_FROUND_TO_NEAREST_INT));
     }
     const __m256 y = _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(g), 16)), slope);
     const __m256i bits = _mm256_castps_si256(y);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
-    const __m256 nan = _mm256_cmp_ps(y, y, _CMP_UNORD_Q);
-    const __m256 kept = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
-    return _mm256_srli_epi32(_mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), kept, nan)), 16);
+    const __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), one_nan(y), _mm256_cmp_ps(y, y, _CMP_UNORD_Q));
+    return _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
   }
   template <bool HALF>
   static __m256i products(const float* slopes, const uint16_t* x, const uint16_t* grad) {

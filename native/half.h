@@ -37,7 +37,7 @@ inline uint16_t narrow(float v) {
     if (v != v) return 0x7fc0;
     return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
   }
-  if (magnitude > 0x7f800000u) return sign | 0x7e00u;
+  if (magnitude > 0x7f800000u) return 0x7e00u;  // one NaN, whatever computes it
   if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // 65520 and more round to infinity
   if (magnitude < 0x38800000u) {                        // below 2^-14: steps of 2^-24
     const float steps = std::nearbyint(as_float(magnitude) * 16777216.0f);
@@ -69,9 +69,8 @@ inline void gather_backward(const float* slopes, const uint16_t* x, const uint16
 }
 
 // Sixteen at a time where an instruction set H has registers for them:
-//   Sixteen                       their results
-//   results(table, x), products<HALF>(slopes, x, grad)
-//   store, stream(p, low, high)   to memory; 32 of them past the cache
+//   results(table, x), products<HALF>(slopes, x, grad)   a register of them
+//   store(p, v), stream(p, low, high), fence()            to memory; 32 past the cache
 template <class H, class Next, class Last>
 inline void by_sixteen(uint16_t* out, std::size_t n, bool stream, Next next, Last last) {
   std::size_t i = 0;

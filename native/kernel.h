@@ -13,10 +13,10 @@
 //   less_one_where(v, a, b)    v - 1 where a = b, else v
 //   nans_or_others(y, a, b)    the lanes where y is NaN or a is not b
 //   row(rows, cell, coef)      the four floats of each lane's cell, a whole number in a float
-//   BLOCK                      arguments whose cells are found first; 0 where that is of no use, else
-//   places(cell, at)            stores where the rows lie, in bytes, ROW for each
-//   placed(at), row_at          ROW times the cells; the four floats of each
-//   other_or(v, a, b)           NaN where a is not b, else v
+//   BLOCK                      how many arguments' cells are found before rows are read; where not 0:
+//   places(cell, at)           stores where the rows lie, in bytes, ROW for each
+//   placed(at), row_at         ROW times the cells; the four floats of each
+//   other_or(v, a, b)          NaN where a is not b, else v
 // and where PICKS says that one of four values is chosen in one step:
 //   Place, first               a whole number for each lane, 0
 //   from_border(p, x, border)  p + 1 where x is not below the border
@@ -221,7 +221,7 @@ struct Cubic {
     F coef[4];
     V::row_at(rows, at, coef);
     const F y = cubic(x, V::sub(V::negated_fma(V::placed(at), step, x), half), coef);
-    if constexpr (INSIDE) return y;  // a number: those of the rows are
+    if constexpr (INSIDE) return y;  // a number: the rows are, and nothing overflows in the cells
     const F cell = cell_of(x);
     const uint32_t missing = V::nans_or_others(y, cell, clamped(cell));
     return __builtin_expect(missing != 0, 0) ? mend(x, y, cell) : y;

@@ -1,6 +1,8 @@
 """The formula language: what it reads, what it refuses and where, and what it derives exactly."""
 
+import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import mpmath
@@ -455,11 +457,66 @@ def test_what_tends_to_a_constant_has_a_derivative_to_the_end(text):
     torch.testing.assert_close(plie.define(text).derivative(x), true, rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("text", ["x*(1 + x)**64/(2 + x)**64", "x*2**x", "x/(x + sqrt(x*x))"])
-def test_other_products_keep_their_rule(text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x/(1 + abs(x - 100))",
+        "x/(1 + sqrt((x - 5)**2))",
+        "x/(1 + x*x)",
+        "(x + sign(x))/(x + 2)",
+        "(x + pow(x*x, 1.5))/(x + 2)",
+        "(x + pow(3, 0.5))/(x + pow(3, 1.5))",
+    ],
+)
+def test_what_is_constant_in_parts_only_is_not_taken_for_it(text):
     with mpmath.workdps(DIGITS + 20):
-        x = mpmath.mpf("2.5")
-        assert close(value(text, x, "x"), slope(function(text, {}), x), 30)
+        for point in ("0.4", "7.5", "150", "-3.25", "-1e7"):
+            x = mpmath.mpf(point)
+            found, true = value(text, x, "x"), slope(function(text, {}), x)
+            assert abs(found - true) <= mpmath.mpf(10) ** -30 * abs(true), point
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(x + pow(3, 10000000.5))/(x + 1)",
+        "(x + pow(1/3, 30000000.5))/(x + 1)",
+        "(x + pow(3, 1e12 + 0.5))/(x + 1)",
+        "x*((x + floor(x) + sign(x))**4 + 1)**4",
+        "x*(((x + floor(x) + sign(x) + floor(2*x) + floor(3*x))**4 + 1)**4 + 1)**-1",
+        "x*(1 + x)**64/(2 + x)**64",
+    ],
+)
+def test_no_number_and_no_product_is_worked_out_for_a_derivative(text):
+    begin = time.thread_time()
+    plie.define(text).derivative(torch.ones(1))
+    assert time.thread_time() - begin < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "a"),
+    [
+        ("a*x/(a + pow(x*x, 1.5))", 1.0),
+        ("(a + sign(x))/(a + 2)", 1.0),
+        ("(x + sign(a))/(x + 2)", 0.0),
+        ("a/(a + (x - 100)**4)", 1.0),
+        ("x*(1 + abs(x)**a)**(-1/a)", 1.75),
+    ],
+)
+def test_one_term_by_a_parameter_or_with_one_is_the_same(text, a):
+    points = [1.0, -3.0, 100.03, 1e6]
+    x = torch.tensor(points, dtype=torch.float64, requires_grad=True)
+    learned = plie.Parameter("a", a, learnable=True)
+    layer = plie.define(text, a=learned).module().double()
+    by_x = torch.autograd.grad(layer(x).sum(), x)[0]
+    true = [float(slope(function(text, {"a": a}), t)) for t in points]
+    torch.testing.assert_close(by_x, x.new_tensor(true), rtol=1e-12, atol=0)
+    if "sign(a)" in text:
+        return  # which has no slope there
+    for t in points:
+        (by_a,) = torch.autograd.grad(layer(x.new_tensor([t])).sum(), layer.a)
+        swapped = re.sub(r"\ba\b", "x", re.sub(r"\bx\b", f"({t})", text))
+        assert float(by_a) == pytest.approx(float(slope(function(swapped, {}), a)), rel=1e-12)
 
 
 @pytest.mark.parametrize("point", ["0.4", "1.9"])

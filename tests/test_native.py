@@ -305,6 +305,20 @@ def test_few_pieces_of_every_number_and_degree_are_among_those():
     assert kinds == {*(("count", i) for i in (1, 2, 3, 4)), ("degree", 1), ("degree", 3)}
 
 
+@pytest.mark.parametrize("dtype", SIXTEEN, ids=str)
+def test_there_is_one_nan_of_sixteen_bits(dtype):
+    """In whatever place of a register, with whatever bits the gradient's had."""
+    odd = {torch.bfloat16: [0x7FC5, -0x3D], torch.float16: [0x7F45, -0x3D]}[dtype]
+    grad = torch.tensor(odd * 20, dtype=torch.int16)[:39].view(dtype)
+    found = set()
+    for path in AVAILABLE:
+        evaluator.use(path)
+        found |= set(
+            plie.get("silu").backward(grad, torch.ones(39, dtype=dtype)).view(torch.int16).tolist()
+        )
+    assert found == {{torch.bfloat16: 0x7FC0, torch.float16: 0x7E00}[dtype]}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, *SIXTEEN], ids=str)
 def test_every_instruction_set_gives_the_same_bits(row, dtype):
     """Those that use a table's grid among themselves, and those that do not."""

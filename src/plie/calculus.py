@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import sympy
 
-from plie.algebra import FUNCTIONS, Select, size, symbol
+from plie.algebra import FUNCTIONS, Select, replaced, size, symbol
 from plie.atoms import ATOMS
 from plie.errors import FormulaError
+from plie.precise import mp_evaluate
 from plie.program import Expr, postorder
 from plie.reader import HOLES, read
 
 _MAX_DERIVED = 50_000  # nodes of the tree of a derivative
-_MAX_JOINED = 40  # nodes that a sum is multiplied out of, no power in it higher than
-_MAX_POWER = 4
+_MAX_JOINED = 40  # nodes of what may join two terms to one
+_ALGEBRAIC = tuple(FUNCTIONS[name] for name in ("abs", "sqrt", "cbrt", "pow"))
+_DIGITS = 120  # of which |x|³ at the last point leaves enough
+_POINTS = tuple(
+    s * p for p in (7e-7, 0.031, 0.57, 3.3, 71.0, 1.1e3, 2.9e6, 1.7e12) for s in (-1, 1)
+)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -67,7 +74,7 @@ def _with(factors: tuple[Expr, ...], position: int, new: Expr) -> Expr:
 
 
 def _joined(factors: Sequence[Expr], slopes: dict[Expr, Expr], by: sympy.Symbol) -> Expr | None:
-    """The derivative of u·sᵖ as (u′s + p·u·s′)·sᵖ⁻¹, where the sum is constant.
+    """The derivative of u·sᵖ as (u′s + p·u·s′)·sᵖ⁻¹, where u is linear and the sum is constant.
 
     In two terms it cancels: that of x/(1 − x), which is 1/(1 − x)², to nothing far out.
     """
@@ -76,19 +83,44 @@ def _joined(factors: Sequence[Expr], slopes: dict[Expr, Expr], by: sympy.Symbol)
         return None
     for u, factor in (varying, varying[::-1]):
         base, exponent = _as_power(factor)
+        if slopes[u].has(by) or exponent.has(by) or not _is_algebraic(base, slopes):
+            continue
         both = slopes[u] * base + exponent * u * slopes[base]
-        if exponent.has(by) or size(both) > _MAX_JOINED:
-            continue
-        # So that t·sgn(t) is |t| and t·tᵃ⁻¹ is tᵃ to sympy.
-        both = both.replace(FUNCTIONS["sign"], lambda t: FUNCTIONS["abs"](t) / t)
-        both = both.replace(FUNCTIONS["pow"], sympy.Pow)
-        if any(p.exp.is_Integer and abs(p.exp) > _MAX_POWER for p in both.atoms(sympy.Pow)):
-            continue
-        both = sympy.expand(both)
-        if not both.has(by) and all(p.exp.is_Integer for p in both.atoms(sympy.Pow)):
-            constant = (factor for factor in factors if slopes[factor] == 0)
-            return sympy.Mul(*constant, both, factor / base)
+        for constant in _candidates(u, slopes[u], base, by):
+            if _is_everywhere(both, constant, by):
+                others = (factor for factor in factors if slopes[factor] == 0)
+                return sympy.Mul(*others, constant, factor / base)
     return None
+
+
+def _is_algebraic(expr: Expr, slopes: dict[Expr, Expr]) -> bool:
+    """Whether it is small, and powers, roots and absolute values are all that vary in it."""
+    nodes = list(itertools.islice(postorder(expr), _MAX_JOINED + 1))
+    kinds = (sympy.Symbol, sympy.Add, sympy.Mul, sympy.Pow, *_ALGEBRAIC)
+    return len(nodes) <= _MAX_JOINED and all(
+        isinstance(node, kinds) or slopes[node] == 0 for node in nodes
+    )
+
+
+def _candidates(u: Expr, rise: Expr, base: Expr, by: sympy.Symbol) -> Iterator[Expr]:
+    """What u′s + p·u·s′ is if s = k + c·|u|^(−1/p), as it is where that is constant: u′k."""
+    yield rise * sympy.Add(*(term for term in sympy.Add.make_args(base) if not term.has(by)))
+    with contextlib.suppress(FormulaError):
+        found = rise * replaced(base, {by: -replaced(u, {by: sympy.S.Zero}) / rise})
+        if not found.has(by):
+            yield found
+
+
+def _is_everywhere(expr: Expr, constant: Expr, by: sympy.Symbol) -> bool:
+    """Whether an expression is that constant, at points from 10⁻⁶ to 10¹² on both sides."""
+    others = sorted({s.name for s in expr.free_symbols | constant.free_symbols} - {by.name})
+    values = {name: sympy.Rational(37 + 29 * i, 53) for i, name in enumerate(others)}
+    expected = mp_evaluate(constant, {**values, by.name: 0}, _DIGITS)
+    for point in _POINTS:
+        found = mp_evaluate(expr, {**values, by.name: point}, _DIGITS)
+        if not abs(found - expected) <= 1e-40 * abs(expected):
+            return False
+    return True
 
 
 def _as_power(factor: Expr) -> tuple[Expr, Expr]:

@@ -111,8 +111,8 @@ class Curve:
         return found
 
     def _bisected(self, low: float, high: float) -> float:
-        """The place of a sign change, to a millionth of the bracket."""
-        for _ in range(2):
+        """The place of a sign change, to a billionth of the bracket."""
+        for _ in range(3):
             x = np.linspace(low, high, 1025)
             y = self.rough(x)
             i = int(np.argmax(np.sign(y) != np.sign(y[0])))

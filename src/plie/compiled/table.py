@@ -99,7 +99,7 @@ def _build(curve: Curve) -> Table:
     curve.examine()
     nearly: list[Table] = []
     waited = strange = 0
-    for table in _few(curve):  # not many: measured without trying them first
+    for table in _few(curve):  # however near to the bound: nothing is as quick
         worst = _worst(curve, table)
         if worst <= ULP_BOUND:
             worst = _worst_anywhere(curve, table)
