@@ -18,8 +18,9 @@ COMPILER = "g++"
 HERE = Path(__file__).parent
 SOURCES = HERE.parent / "native"
 # As native/CMakeLists.txt has them, but for the third file.
-FLAGS = {"plie": [], "program": [], "plain": [], "avx2": ["-mavx2", "-mfma", "-mf16c"]}
-FLAGS["avx512"] = ["-mavx2", "-mfma", "-mf16c", "-include", str(HERE / "avx512.h")]
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+FLAGS = {"plie": [], "program": [], "plain": ["-O0"], "avx2": ["-O0", *AVX2]}
+FLAGS["avx512"] = [*AVX2, "-include", str(HERE / "avx512.h")]
 COMMON = ["-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 COMMON += ["-Wno-psabi", "-Wno-ignored-attributes", "-fPIC", "-DPLIE_X86"]
 COMMON += ["-D__builtin_cpu_supports(feature)=1"]  # whatever it is asked for
