@@ -207,6 +207,7 @@ struct Halves {
     const Four at(x);
     return _mm_setr_ps(slopes[at[0]], slopes[at[1]], slopes[at[2]], slopes[at[3]]);
   }
+  // Whatever its bits: rounded to 16 it stays the same.
   static __m256 one_nan(__m256 y) {
     const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
     return _mm256_blendv_ps(y, nan, _mm256_cmp_ps(y, y, _CMP_UNORD_Q));
@@ -219,12 +220,10 @@ struct Halves {
       const __m256 y = one_nan(_mm256_mul_ps(_mm256_cvtph_ps(g), slope));
       return _mm256_cvtepu16_epi32(_mm256_cvtps_ph(y, _MM_FROUND_TO_NEAREST_INT));
     }
-    const __m256 y = _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(g), 16)), slope);
-    const __m256i bits = _mm256_castps_si256(y);
+    const __m256 wide = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(g), 16));
+    const __m256i bits = _mm256_castps_si256(one_nan(_mm256_mul_ps(wide, slope)));
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
-    const __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), one_nan(y), _mm256_cmp_ps(y, y, _CMP_UNORD_Q));
-    return _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
+    return _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
   }
   template <bool HALF>
   static __m256i products(const float* slopes, const uint16_t* x, const uint16_t* grad) {

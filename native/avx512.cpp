@@ -127,15 +127,14 @@ __m512 widen(__m256i v) {
 
 template <bool HALF>
 __m256i narrow(__m512 v) {
-  const __m512i bits = _mm512_castps_si512(v), quiet = _mm512_set1_epi32(0x7fc00000);
-  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);  // one NaN, whatever computes it
+  // One NaN, whatever its bits: rounded to 16 it stays the same.
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  const __m512i bits = _mm512_mask_mov_epi32(_mm512_castps_si512(v), nan, _mm512_set1_epi32(0x7fc00000));
   if constexpr (HALF)
-    return _mm512_cvtps_ph(_mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, quiet)),
-                           _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return _mm512_cvtps_ph(_mm512_castsi512_ps(bits), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   // Not the processor's own conversion, which flushes subnormal numbers.
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  rounded = _mm512_mask_mov_epi32(rounded, nan, quiet);
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 }
 

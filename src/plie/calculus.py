@@ -125,12 +125,13 @@ def _is_everywhere(expr: Expr, constant: Expr, by: sympy.Symbol) -> bool:
 
 def _as_power(factor: Expr) -> tuple[Expr, Expr]:
     """Base and exponent, roots included."""
-    base, exponent = factor.as_base_exp() if isinstance(factor, sympy.Pow) else (factor, 1)
-    if isinstance(base, FUNCTIONS["sqrt"]):
-        return base.args[0], sympy.Rational(exponent) / 2
+    base, exponent = factor.args if isinstance(factor, sympy.Pow) else (factor, sympy.S.One)
+    for name, root in (("sqrt", 2), ("cbrt", 3)):
+        if isinstance(base, FUNCTIONS[name]):
+            return base.args[0], exponent / root
     if isinstance(base, FUNCTIONS["pow"]):
         return base.args[0], base.args[1] * exponent
-    return base, sympy.sympify(exponent)
+    return base, exponent
 
 
 @functools.cache

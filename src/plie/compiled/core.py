@@ -56,7 +56,8 @@ def final(curve: Curve, edge: float, side: int, degree: int, strict: float) -> S
     y = curve.quick(x) if curve.trusted else curve.exact(x[::10])
     x = x if curve.trusted else x[::10]
     # About 0; where that would cancel, about the edge or a root, from which f may grow.
-    for centre in (0.0, *(c for c in (edge, *curve.centres) if float(np.float32(c)) == c)):
+    exact = [edge] if float(np.float32(edge)) == edge else []
+    for centre in (0.0, *exact, *curve.centres):
         moved = _about(coef, centre)
         if _is_good(curve, x, y, centre, moved, strict):
             full = tuple(float(np.float32(c)) for c in moved) + (0.0,) * (degree + 1)
