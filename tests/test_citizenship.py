@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from torch import nn
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.testing import assert_close
 
 import plie
@@ -253,6 +253,57 @@ def test_compiles_in_other_forms():
     assert noisy.unique().numel() > 50
     assert noisy.min() >= -1 / 3
     assert noisy.max() <= -1 / 8
+
+
+def forward(f):
+    """The derivative of f along ones, by dual numbers."""
+
+    def slope(x):
+        with forward_ad.dual_level():
+            return forward_ad.unpack_dual(f(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
+
+    return slope
+
+
+TRANSFORMS = {
+    "grad": lambda f: torch.func.grad(lambda x: f(x).sum()),
+    "grad of each": lambda f: torch.func.vmap(torch.func.grad(f)),
+    "jacrev": torch.func.jacrev,
+    "jacfwd": torch.func.jacfwd,
+    "jvp": lambda f: lambda x: torch.func.jvp(f, (x,), (x.cos(),))[1],
+    "hessian": lambda f: torch.func.hessian(lambda x: f(x).sum()),
+    "dual numbers": forward,
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+@pytest.mark.parametrize("f", [plie.get("silu"), plie.nn.PELU()], ids=["silu", "pelu"])
+def test_compiles_inside_of_function_transforms(f, transform):
+    torch.compiler.reset()
+    x = torch.linspace(-2, 2, 7)
+    eager = transform(f)
+    fast = torch.compile(eager, fullgraph=True, backend="aot_eager")
+    assert eager(x).any()
+    assert torch.equal(fast(x), eager(x))
+
+
+@pytest.mark.parametrize("transform", ["grad", "jacfwd", "grad of each"])
+def test_compiles_inside_of_transforms_by_parameters(transform):
+    torch.compiler.reset()
+    layer, x = plie.nn.PReLU(3), torch.linspace(-2, 2, 12).reshape(4, 3)
+    state = {name: p.detach() for name, p in layer.named_parameters()}
+
+    def f(state, x):
+        return torch.func.functional_call(layer, state, (x,)).square().sum()
+
+    by = torch.func.jacfwd if transform == "jacfwd" else torch.func.grad
+    eager = by(f)
+    if transform == "grad of each":
+        eager, x = torch.func.vmap(eager, (None, 0)), x[:, None]
+    (expected,) = eager(state, x).values()
+    (found,) = torch.compile(eager, fullgraph=True, backend="aot_eager")(state, x).values()
+    assert expected.any()
+    assert_close(found, expected)
 
 
 def test_exports():

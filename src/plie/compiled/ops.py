@@ -318,37 +318,6 @@ def _product(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
     return grad * apply(x, (), spec, variables)
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    _save(ctx, *inputs[:4])
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    x_needs, learned_needs, *_ = ctx.needs_input_grad
-    needs = learned_needs if isinstance(learned_needs, (list, tuple)) else [learned_needs]
-    by_x, *by_learned = _gradients(ctx, grad, [x_needs, *needs])
-    return by_x, by_learned, None, None, None
-
-
-torch.library.register_autograd("plie::evaluate", _backward, setup_context=_setup, lib=_library)
-
-
-def _vmap(
-    info: Any,
-    in_dims: Any,
-    x: Tensor,
-    learned: Sequence[Tensor],
-    spec: str,
-    variables: str,
-    build: str = "",
-) -> tuple[Tensor, int]:
-    x_dim, learned_dims, *_ = in_dims
-    tensors = list(zip([x, *learned], [x_dim, *learned_dims], strict=True))
-    rank = max(t.dim() - (dim is not None) for t, dim in tensors)
-    lifted = [_lift(t, dim, rank) for t, dim in tensors]
-    x = lifted[0].expand(torch.broadcast_shapes(*(t.shape for t in lifted)))
-    return apply(x, lifted[1:], spec, variables), 0
-
-
 def _lift(tensor: Tensor, dim: int | None, rank: int) -> Tensor:
     """The batch dimension in front, the others aligned at the right for broadcasting."""
     if dim is None:
@@ -356,22 +325,6 @@ def _lift(tensor: Tensor, dim: int | None, rank: int) -> Tensor:
     tensor = tensor.movedim(dim, 0)
     padding = (1,) * (rank - tensor.dim() + 1)
     return tensor.reshape(tensor.shape[:1] + padding + tensor.shape[1:])
-
-
-torch.library.register_vmap("plie::evaluate", _vmap, lib=_library)
-
-
-def _vmap_multiply(
-    info: Any, in_dims: Any, grad: Tensor, x: Tensor, spec: str, variables: str
-) -> tuple[Tensor, int]:
-    both = zip((grad, x), in_dims[:2], strict=True)
-    grad, x = (
-        t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0) for t, dim in both
-    )
-    return _multiply_operator(grad, x, spec, variables), 0
-
-
-torch.library.register_vmap("plie::multiply", _vmap_multiply, lib=_library)
 
 
 class _Plain(torch.autograd.Function):
@@ -424,7 +377,8 @@ class _Learned(torch.autograd.Function):
 class _Evaluate(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, spec: str, variables: str, *learned: Tensor) -> Tensor:
-        return _operator(x, list(learned), spec, variables)  # type: ignore[no-any-return]
+        with torch._C._AutoDispatchBelowAutograd():
+            return _operator(x, list(learned), spec, variables, BUILD)  # type: ignore[no-any-return]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -452,5 +406,25 @@ class _Evaluate(torch.autograd.Function):
     def vmap(
         info: Any, in_dims: Any, x: Tensor, spec: str, variables: str, *learned: Tensor
     ) -> Any:
-        dims = (in_dims[0], in_dims[3:], None, None)
-        return _vmap(info, dims, x, learned, spec, variables)
+        tensors = list(zip([x, *learned], [in_dims[0], *in_dims[3:]], strict=True))
+        rank = max(t.dim() - (dim is not None) for t, dim in tensors)
+        lifted = [_lift(t, dim, rank) for t, dim in tensors]
+        x = lifted[0].expand(torch.broadcast_shapes(*(t.shape for t in lifted)))
+        return apply(x, lifted[1:], spec, variables), 0
+
+
+def _differentiated(
+    x: Tensor, learned: Sequence[Tensor], spec: str, variables: str, build: str = ""
+) -> Tensor:
+    return _Evaluate.apply(x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _differentiated_multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+    return cast("Tensor", grad * _operator(x, [], spec, variables, BUILD))
+
+
+# By the function and not by `torch.library.register_autograd`, which knows no forward mode, whose
+# tangents it drops without a word, and refuses `torch.func` inside of compiled graphs.
+_library.impl("evaluate", _differentiated, "Autograd")
+_library.impl("evaluate", _differentiated, "FuncTorchDynamicLayerFrontMode")
+_library.impl("multiply", _differentiated_multiply, "FuncTorchDynamicLayerFrontMode")
