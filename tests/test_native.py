@@ -373,7 +373,7 @@ def test_nothing_beyond_the_end_is_written_or_needed(path, dtype):
 # --- where and how the numbers lie -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2], ids=["alone", "shared"])
 @pytest.mark.parametrize("dtype", [torch.float32, *SIXTEEN], ids=str)
 def test_large_tensors_and_threads(dtype, threads):
     """Large enough to be written past the cache, in pieces that begin anywhere in a line."""

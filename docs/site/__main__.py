@@ -13,16 +13,15 @@ import shutil
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from docs.site import gallery, guides, links, measured, notebooks, reference, rows, tour
 from docs.site.drawing import sparkline
+from docs.site.environment import mkdocs
 from docs.site.navigation import navigation
 from docs.site.places import BUILD, PAGES, PIECES, ROOT, SITE
 from plie import zoo
@@ -54,7 +53,7 @@ def main() -> None:
     with _timed("mkdocs"):
         # the line that its theme prints about the future of MkDocs
         environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-        command = [str(_mkdocs()), "build", "--strict", "--quiet"]
+        command = [str(mkdocs()), "build", "--strict", "--quiet"]
         if subprocess.run(command, cwd=ROOT, env=environment).returncode:
             sys.exit("the site was not built")
     with _timed("checks"):
@@ -62,22 +61,6 @@ def main() -> None:
     if said:
         sys.exit("\n".join(said))
     print(f"{SITE / 'index.html'}: every public name has an entry, no link is broken")
-
-
-def _mkdocs() -> Path:
-    """MkDocs in an environment of its own: it and torchattacks allow no common ``requests``."""
-    wanted, folder = ROOT / "docs" / "requirements.txt", BUILD / "mkdocs"
-    made = folder / wanted.name
-    if not made.exists() or made.read_bytes() != wanted.read_bytes():
-        venv.create(folder, clear=True, with_pip=True)
-        pip = [str(_tool(folder, "python")), "-m", "pip", "install", "--quiet", "-r", str(wanted)]
-        subprocess.run(pip, check=True)
-        shutil.copy(wanted, made)  # last: an installation that was cut short is made again
-    return _tool(folder, "mkdocs")
-
-
-def _tool(folder: Path, name: str) -> Path:
-    return folder / ("Scripts" if os.name == "nt" else "bin") / name
 
 
 def _activations(processes: int) -> dict[str, str]:
