@@ -143,6 +143,35 @@ PLIE_API int plie_few(const void* table, const float* x, float* out, int64_t n) 
   return kernel(t, x, nullptr, out, static_cast<size_t>(n), false) ? 2 : 0;
 }
 
+// The places of what `plie_run` has left missing, in order, if there is `room` for them; returns how
+// many there are.
+PLIE_API int64_t plie_missing(const float* x, const float* out, int64_t n, int64_t* at, int64_t room,
+                              int threads) {
+  std::vector<std::vector<int64_t>> parts(static_cast<size_t>(std::max(threads, 1)));
+  Job job{};
+  job.n = n, job.table = &parts, job.x = x, job.out = const_cast<float*>(out);
+  job.body = [](const Job& j, int64_t begin, int64_t count) {
+    auto& all = *const_cast<std::vector<std::vector<int64_t>>*>(
+        static_cast<const std::vector<std::vector<int64_t>>*>(j.table));
+    auto& part = all[j.step ? static_cast<size_t>(begin / j.step) : 0];
+    const auto *in = static_cast<const float*>(j.x), *to = static_cast<const float*>(j.out);
+    constexpr int64_t block = 256;  // few have any
+    for (int64_t from = begin; from < begin + count; from += block) {
+      const int64_t end = std::min(from + block, begin + count);
+      int any = 0;
+      for (int64_t i = from; i < end; ++i) any |= to[i] != to[i];
+      for (int64_t i = from; any && i < end; ++i)
+        if (to[i] != to[i] && in[i] == in[i]) part.push_back(i);
+    }
+  };
+  spread(job, 0, threads);
+  int64_t found = 0;
+  for (const auto& part : parts) found += static_cast<int64_t>(part.size());
+  if (found <= room)
+    for (const auto& part : parts) at = std::copy(part.begin(), part.end(), at);
+  return found;
+}
+
 // 16-bit floats by their table of 65,536 results (and two bytes more, which are read, not used).
 PLIE_API void plie_gather(const uint16_t* table, const uint16_t* x, uint16_t* out, int64_t n,
                           int threads) {

@@ -13,6 +13,14 @@ def pytest_configure() -> None:
     os.environ.setdefault("PLIE_SEED", str(secrets.randbelow(2**32)))
 
 
+# Minutes each, most of it spent waiting for processes: begun last, one would be waited for alone.
+LONG = ["test_ray.py", "test_study_store.py", "test_play_page.py", "test_avx512.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_report_header() -> str:
     return f"drawn at random by PLIE_SEED={os.environ['PLIE_SEED']}"
 

@@ -617,6 +617,25 @@ def test_far_out_a_wave_has_a_table_of_one_period(name, path):
     torch.testing.assert_close(found, grad * slopes, rtol=4e-7, atol=largest, equal_nan=True)
 
 
+@pytest.mark.parametrize("count", [5, 300_001])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_what_is_missing_is_found_in_order_if_there_is_room(count, threads):
+    x, y = torch.randn(2, count)
+    expected = torch.arange(0, count, 7 if count > 7 else 2)
+    y[expected] = NAN
+    x[expected[1]] = y[expected[1]] = NAN  # as it should be
+    expected = torch.cat([expected[:1], expected[2:]])
+    at = torch.full((len(expected) + 1,), -1)
+    for room in (len(expected), len(expected) - 1):
+        found = evaluator.library.plie_missing(
+            x.data_ptr(), y.data_ptr(), count, at.data_ptr(), room, threads
+        )
+        assert found == len(expected)
+        assert torch.equal(at[:-1], expected if room == found else torch.full_like(expected, -1))
+        assert at[-1] == -1
+        at.fill_(-1)
+
+
 # --- torch's own machinery ---------------------------------------------------------------------
 
 

@@ -340,31 +340,26 @@ def _mend(
     """Far out, where an oscillating function has no table, the formula itself is evaluated."""
     if status != 2:
         raise AssertionError(f"the evaluator does not know this table (status {status})")
-    missing = out.isnan() & ~x.isnan()
-    most = 8 * int(missing.sum()) > x.numel()  # to take them out costs more than to compute all
-    fill(missing, x, out, grad, lambda far: _far_out(far, spec, variables), everywhere=most)
+    library, count = native(), x.numel()
+    assert library is not None
+    room = count // 8  # to take more of them out would cost more than to compute all
+    at = torch.empty(room, dtype=torch.int64)
+    threads = torch.get_num_threads()
+    found = library.library.plie_missing(
+        x.data_ptr(), out.data_ptr(), count, at.data_ptr(), room, threads
+    )
+    if found > room:
+        fill(out.isnan() & ~x.isnan(), _far_out(x, spec, variables), out, grad)
+        return
+    at = at[:found]
+    inputs, results, *flow = (t.as_strided((count,), (1,)) for t in (x, out, grad) if t is not None)
+    y = _far_out(inputs[at], spec, variables)
+    results[at] = flow[0][at] * y if flow else y
 
 
-def fill(
-    missing: Tensor,
-    x: Tensor,
-    out: Tensor,
-    grad: Tensor | None,
-    function: Callable[[Tensor], Tensor],
-    *,
-    everywhere: bool,
-) -> None:
-    """Write ``function`` of ``x``, or ``grad`` times it, into ``out`` where results are missing.
-
-    Where ``everywhere`` is set it is computed at all of ``x``, not only there; it is never
-    written anywhere else, so that a value depends on nothing beside it.
-    """
-    if everywhere:
-        y = function(x)
-        out.copy_(torch.where(missing, y if grad is None else grad * y, out))
-    else:
-        y = function(x[missing])
-        out[missing] = y if grad is None else grad[missing] * y
+def fill(missing: Tensor, y: Tensor, out: Tensor, grad: Tensor | None) -> None:
+    """Write ``y``, or ``grad`` times it, into ``out`` where results are missing, nowhere else."""
+    out.copy_(torch.where(missing, y if grad is None else grad * y, out))
 
 
 def _far_out(x: Tensor, spec: str, variables: str) -> Tensor:

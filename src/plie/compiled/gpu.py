@@ -216,7 +216,11 @@ def _mend(x: Tensor, out: Tensor, spec: str, variables: str, grad: Tensor | None
     missing = out.isnan() & ~x.isnan()
     captured = x.is_cuda and torch.cuda.is_current_stream_capturing()
     formula = kernel(spec, variables)
-    cpu.fill(missing, x, out, grad, lambda far: formula(far, ()), everywhere=captured)
+    if captured:
+        cpu.fill(missing, formula(x, ()), out, grad)
+        return
+    y = formula(x[missing], ())
+    out[missing] = y if grad is None else grad[missing] * y
 
 
 # --- tables on the device --------------------------------------------------------------------

@@ -141,6 +141,8 @@ def _declare(library: ctypes.CDLL) -> None:
         raise OSError("it was built for families of another format")
     library.plie_set_threads.argtypes = [_pointer] * 3
     library.plie_run.argtypes = [_pointer] * 4 + [_count, ctypes.c_int]
+    library.plie_missing.restype = _count
+    library.plie_missing.argtypes = [_pointer] * 2 + [_count, _pointer, _count, ctypes.c_int]
     library.plie_gather.restype = None
     library.plie_gather.argtypes = [_pointer] * 3 + [_count, ctypes.c_int]
     library.plie_gather_backward.argtypes = [_pointer] * 4 + [_count, ctypes.c_int, ctypes.c_int]
