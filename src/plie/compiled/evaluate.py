@@ -23,7 +23,7 @@ from plie.precise import float_constant
 from plie.program import Expr, compile_program
 
 # Beyond the largest float32, and small enough that x⁷ is still finite in float64.
-_EDGE = 2.0**130
+EDGE = 2.0**130
 _WAVES = ("sin", "cos", "tan", "floor", "bessel")
 
 Values = dict[str, Tensor]
@@ -71,7 +71,7 @@ class Kernel:
         """Values with x's dtype, shape and strides; ``learned`` broadcast against ``x``."""
         work = torch.float32 if x.device.type == "mps" else torch.float64
         wide = x.to(work)
-        edge = _EDGE if work is torch.float64 else 2.0**30
+        edge = EDGE if work is torch.float64 else 2.0**30
         values = {name: p.to(work) for name, p in zip(self.free, learned, strict=True)}
         y = direct(self.expr, {**values, "x": wide.clamp(*self._span(work, edge))})
         if not isinstance(y, Tensor):
@@ -83,6 +83,11 @@ class Kernel:
         )
         y = torch.where(wide.isnan(), wide, y)
         return torch.empty_like(x).copy_(rounded(y, x.dtype))
+
+    def plainly(self, x: Tensor) -> Tensor:
+        """Of float64 numbers within the `EDGE`, if all it gives is finite and nothing learned."""
+        y = direct(self.expr, {"x": x})
+        return y if isinstance(y, Tensor) else torch.full_like(x, y)
 
     def _span(self, work: torch.dtype, edge: float) -> tuple[float, float]:
         """Where the formula itself is used: to the edge if a line goes on, else without end."""
