@@ -109,7 +109,7 @@ def model(made, x, path):
     core = made.packed[: table.CORE.itemsize].view(table.CORE)[0]
     shape = int(core["levels"]), int(core["degree"])
     y = table.evaluate(table.Table(made.packed, (), *shape, made.worst), x)
-    if path != "avx512" and core["grid"]["at"]:
+    if made.cells(path):
         rows = made.packed[core["grid"]["at"] :].view(np.float32).reshape(-1, 4)
         with np.errstate(all="ignore"):
             cells = grid.evaluate(core["grid"], rows, x)
@@ -190,6 +190,8 @@ def run_table(made, x, grad=None):
 # goes on beyond its grid, to an end and without; open on the left, on the right and on both.
 ENDS = ["silu", "gelu", "elu", "squareplus", "rational", "sqrt_softplus", "arctan", "star_relu"]
 ENDS += ["xielu", "sine_relu", "minsin", "snake"]
+# Whose core ends next to 0, so that every path has cells.
+ENDS += ["siren", "soft_clipping"]
 
 
 @pytest.mark.parametrize("path", AVAILABLE)

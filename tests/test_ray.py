@@ -26,6 +26,8 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": Fal
 # seconds until a node that says nothing is given up, rather than minutes
 SOON = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500}
 SOON |= {"health_check_failure_threshold": 4}
+# Its own 15 would let whatever else runs on the machine go first.
+SOON |= {"worker_niceness": 0}
 # everything of a network that does not tell the time
 RESULT = (
     "key, lr, seed, train_loss, train_score, validation_loss, validation_score, test_loss, "

@@ -2,7 +2,8 @@
 
 Below autograd a graph needs neither gradients nor transforms of its parts any more. There a
 function of straight lines becomes comparisons and multiplications, which fuse with what is
-around them, and any other the operator ``plie::value``, a shorter way to the same kernel; of
+around them, one of few polynomials the same with fused multiplications and additions where
+Inductor has them, and any other the operator ``plie::value``, a shorter way to the same kernel; of
 contiguous float32 in memory not even that, but a call of the kernel itself, on memory that the
 graph has at hand: an operator costs four times what it computes of a thousand elements. The
 results are those of the eager mode, bit by bit. Where this version of torch has no such tables
@@ -32,6 +33,7 @@ from plie.compiled.table import CORE
 from plie.compiled.tables import WORTH, Compiled, compiled, every16, slopes16, values16
 
 _BORDERS = (4, 2, 5)  # of few pieces, in the tree, from left to right
+_FUSED = ("avx2", "avx512")  # where what Inductor calls fma is known to round once
 _SMALLEST = 2.0**-149
 
 
@@ -87,6 +89,72 @@ def lines(table: Compiled) -> tuple[Line, ...] | None:
     return tuple(_simpler(found))
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A polynomial of float32 in x − ``centre``, constant first, for every x below ``border``."""
+
+    border: float
+    centre: float
+    coef: tuple[float, ...]
+
+    def __call__(self, ops: Any, x: Any) -> Any:
+        """Its value everywhere, by Horner's scheme; ``ops`` are those of Inductor."""
+        y = _number(ops, self.coef[-1])
+        t = ops.sub(x, _number(ops, self.centre)) if self.centre else x
+        for c in self.coef[-2::-1]:
+            y = ops.fma(y, t, _number(ops, c))
+        return y
+
+    def at_infinity(self, side: int) -> float:
+        """Its limit, as float32 arithmetic gives it."""
+        y, x = self.coef[-1], side * math.inf
+        for c in self.coef[-2::-1]:
+            y = y * x + c
+        return y
+
+
+def _number(ops: Any, value: float) -> Any:
+    return ops.constant(value, torch.float32)
+
+
+def pieces(table: Compiled) -> tuple[Piece, ...] | None:
+    """The few polynomials of a table, from left to right; None if it is of another kind.
+
+    >>> from plie.compiled.tables import compiled
+    >>> [len(piece.coef) for piece in pieces(compiled("x*x if x > 0 else 0", ""))]
+    [1, 3]
+    """
+    core = table.packed[: CORE.itemsize].view(CORE)[0]
+    count = int(core["few"])
+    if not count:
+        return None
+    borders = [*(float(core["tree"][i]) for i in _BORDERS[: count - 1]), math.inf]
+    found = []
+    for i, border in enumerate(borders):
+        coef = core["coef"][: int(core["few_degree"]) + 1, i].tolist()
+        while len(coef) > 1 and coef[-1] == 0:
+            coef.pop()
+        found.append(Piece(border, float(core["centre"][i]), tuple(coef)))
+    ends = ((found[0], -1, core["side"][0]), (found[-1], 1, core["side"][1]))
+    known = all(piece.at_infinity(side) == law["limit"] for piece, side, law in ends)
+    # What the evaluator adds to the zeros of a level piece leaves no −0.
+    level = not any(
+        len(p.coef) == 1 and p.coef[0] == 0 > math.copysign(1, p.coef[0]) for p in found
+    )
+    return tuple(found) if known and level else None
+
+
+def computed(ops: Any, x: Any, found: Sequence[Piece]) -> Any:
+    """The pieces at every x, as `Few` in native/kernel.h chooses among them."""
+    *others, last = found
+    y = last(ops, x)
+    if len(last.coef) == 1:
+        y = ops.where(ops.ne(x, x), x, y)
+    for piece in reversed(others):
+        y = ops.where(ops.lt(x, _number(ops, piece.border)), piece(ops, x), y)
+    return y
+
+
 def _at_infinity(line: Line, side: int) -> float:
     return side * line.slope * math.inf if line.slope else float(np.float32(line.offset))
 
@@ -119,10 +187,20 @@ def _lines_for(x: Tensor, spec: str, variables: str, *, backward: bool) -> tuple
     here = native() is not None if x.device.type == "cpu" else gpu.is_here(x) and gpu.willing()
     if not here or x.dtype not in cpu.SERVED:
         return None
-    count = x.numel() if type(x.numel()) is int else WORTH
-    # On another thread: what watches tensors here, and would make fake ones of them, is not there.
-    with ThreadPoolExecutor(1) as elsewhere:
-        return elsewhere.submit(_exact_lines, spec, variables, count, x.dtype, backward).result()
+    found: tuple[Line, ...] | None = _elsewhere(
+        _exact_lines, spec, variables, _count(x), x.dtype, backward
+    )
+    return found
+
+
+def _count(x: Tensor) -> int:
+    return x.numel() if type(x.numel()) is int else WORTH
+
+
+def _elsewhere(function: Callable[..., Any], *given: Any) -> Any:
+    """On another thread: what watches tensors here, and would fake them, is not there."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(function, *given).result()
 
 
 def _exact_lines(
@@ -196,6 +274,17 @@ def teach() -> None:
         _teach_calls()
 
 
+def _pieces_for(x: Tensor, spec: str, variables: str) -> tuple[Piece, ...] | None:
+    """The polynomials that give what the eager mode gives on such a tensor, if there are few."""
+    library = native()
+    if library is None or library.path not in _FUSED:
+        return None
+    if x.device.type != "cpu" or x.dtype is not torch.float32:
+        return None
+    table = _elsewhere(compiled, spec, variables, _count(x))
+    return pieces(table) if table else None
+
+
 def _is_near(x: Tensor) -> bool:
     """Whether what a graph computes there will be in memory, of a type with tables."""
     return x.device.type == "cpu" and x.dtype in cpu.SERVED
@@ -204,14 +293,24 @@ def _is_near(x: Tensor) -> bool:
 def _teach_calls() -> None:
     # Nothing of it is typed as it is used.
     inner = "torch._inductor."
-    ir, lowering, select, virtualized = (
+    ir, lowering, select, virtualized, common = (
         cast("Any", importlib.import_module(inner + name))
-        for name in ("ir", "lowering", "select_algorithm", "virtualized")
+        for name in ("ir", "lowering", "select_algorithm", "virtualized", "codegen.common")
     )
+    fma = getattr(common, "pointwise_overrides_data", {}).get("fma")
+    fuses = fma is not None and fma.cpp is not None and fma.cppvec is not None
+
+    def fused(few: tuple[Piece, ...], *values: Any) -> Any:
+        *flow, x = values
+        y = computed(virtualized.ops, x, few)
+        return virtualized.ops.mul(flow[0], y) if flow else y
 
     def call(operator: Any, count: int, *given: Any) -> Any:
         graph, inputs = virtualized.V.graph, given[:count]
         seen = [node.meta["val"] for node in graph.current_node.args[:count]]
+        alike = all(t.shape == seen[-1].shape and t.dtype == seen[-1].dtype for t in seen)
+        if fuses and alike and (few := _pieces_for(seen[-1], *given[count:])):
+            return lowering.make_pointwise(functools.partial(fused, few))(*inputs)
         if graph.cpp_wrapper or not all(map(_is_near, seen)) or not seen[-1].is_contiguous():
             return lowering.fallback_handler(operator, add_to_fallback_set=False)(*given)
         x = inputs[-1]

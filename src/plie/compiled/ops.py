@@ -277,7 +277,7 @@ def _form(spec: str, variables: str) -> str:
     if table.open:
         waves = on_tables.waves(spec, variables)
         beyond = ", far out by a table of one period" if waves else ", far out by the formula"
-    return f"{table.form(rows=library.path != 'avx512')}, within {table.worst:.2g} ulp{beyond}"
+    return f"{table.form(library.path)}, within {table.worst:.2g} ulp{beyond}"
 
 
 def _save(ctx: Any, x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> None:

@@ -38,6 +38,7 @@ _MOST_KNOWN = 4096
 _DOUBTFUL = 2.0**-40  # of a value: so near to half the way float64 does not decide
 _DIGITS = 120
 _TIE = 1e-100  # of half the way: what is nearer counts as half the way
+_SHORT = 4.0  # where a core that goes on by the formula ends too soon
 _known: dict[tuple[str, str], Compiled | None] = {}
 
 
@@ -54,12 +55,28 @@ class Compiled:
     worst: float
     pointer: int
 
-    def form(self, *, rows: bool) -> str:
-        """In words, what the evaluator reads; ``rows``: on an instruction set that reads grids."""
+    def cells(self, path: str) -> bool:
+        """Whether an instruction set reads the grid.
+
+        All do but AVX-512, which does so of waves whose core ends next to 0, as
+        native/avx512.cpp says.
+        """
+        core = self.packed[: CORE.itemsize].view(CORE)[0]
+        if core["few"] or not core["grid"]["at"]:
+            return False
+        if path != "avx512":
+            return True
+        last = 2 ** int(core["levels"]) - 1
+        reach = -core["tree"][(last + 1) // 2], core["tree"][last]
+        pairs = zip(core["side"]["open"], reach, strict=True)
+        return last > 0 and any(is_open and end < _SHORT for is_open, end in pairs)
+
+    def form(self, path: str) -> str:
+        """In words, what an instruction set reads."""
         core = self.packed[: CORE.itemsize].view(CORE)[0]
         if core["few"]:
             return f"{core['few']} pieces of degree {core['few_degree']}"
-        if rows and core["grid"]["at"]:
+        if self.cells(path):
             return f"cubics on cells of 1/{1 / core['grid']['width']:.0f}"
         return f"{2 ** int(core['levels'] or 5)} segments of degree {core['degree']}"
 
