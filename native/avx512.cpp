@@ -156,9 +156,9 @@ struct Halves {
   }
 };
 
-// Waves so short that the core ends next to 0, where nothing but the formula would go on: AVX2's
-// cells reach further, and the formula costs a hundred times what they do. `Compiled.cells` in
-// plie/compiled/tables.py says the same.
+// Functions whose core ends next to 0, where nothing but the formula would go on, as short waves:
+// AVX2's cells reach further, and the formula costs a hundred times what they do. `Compiled.cells`
+// in plie/compiled/tables.py says the same.
 constexpr float kShort = 4;
 
 bool is_short(const Table& table) {

@@ -147,13 +147,19 @@ PLIE_API int plie_few(const void* table, const float* x, float* out, int64_t n) 
 // many there are.
 PLIE_API int64_t plie_missing(const float* x, const float* out, int64_t n, int64_t* at, int64_t room,
                               int threads) {
-  std::vector<std::vector<int64_t>> parts(static_cast<size_t>(std::max(threads, 1)));
+  struct Part {
+    int64_t found = 0;
+    std::vector<int64_t> at;
+  };
+  struct Parts {
+    int64_t room;
+    mutable std::vector<Part> of;
+  } parts{room, std::vector<Part>(static_cast<size_t>(std::max(threads, 1)))};
   Job job{};
   job.n = n, job.table = &parts, job.x = x, job.out = const_cast<float*>(out);
   job.body = [](const Job& j, int64_t begin, int64_t count) {
-    auto& all = *const_cast<std::vector<std::vector<int64_t>>*>(
-        static_cast<const std::vector<std::vector<int64_t>>*>(j.table));
-    auto& part = all[j.step ? static_cast<size_t>(begin / j.step) : 0];
+    const auto& parts = *static_cast<const Parts*>(j.table);
+    Part& part = parts.of[j.step ? static_cast<size_t>(begin / j.step) : 0];
     const auto *in = static_cast<const float*>(j.x), *to = static_cast<const float*>(j.out);
     constexpr int64_t block = 256;  // few have any
     for (int64_t from = begin; from < begin + count; from += block) {
@@ -161,14 +167,14 @@ PLIE_API int64_t plie_missing(const float* x, const float* out, int64_t n, int64
       int any = 0;
       for (int64_t i = from; i < end; ++i) any |= to[i] != to[i];
       for (int64_t i = from; any && i < end; ++i)
-        if (to[i] != to[i] && in[i] == in[i]) part.push_back(i);
+        if (to[i] != to[i] && in[i] == in[i] && ++part.found <= parts.room) part.at.push_back(i);
     }
   };
   spread(job, 0, threads);
   int64_t found = 0;
-  for (const auto& part : parts) found += static_cast<int64_t>(part.size());
+  for (const Part& part : parts.of) found += part.found;
   if (found <= room)
-    for (const auto& part : parts) at = std::copy(part.begin(), part.end(), at);
+    for (const Part& part : parts.of) at = std::copy(part.at.begin(), part.at.end(), at);
   return found;
 }
 

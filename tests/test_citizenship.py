@@ -287,6 +287,14 @@ def test_compiles_inside_of_function_transforms(f, transform):
     assert torch.equal(fast(x), eager(x))
 
 
+def test_exported_graphs_and_the_operator_are_functional():
+    x, row = torch.linspace(-2, 2, 7), plie.get("silu")
+    exported = torch.export.export(plie.nn.SiLU(), (x,)).module()
+    call = torch.func.functionalize(exported)
+    assert torch.equal(call(x), row(x))
+    assert_close(torch.func.grad(lambda x: call(x).sum())(x), row.derivative(x))
+
+
 @pytest.mark.parametrize("transform", ["grad", "jacfwd", "grad of each"])
 def test_compiles_inside_of_transforms_by_parameters(transform):
     torch.compiler.reset()

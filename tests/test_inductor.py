@@ -91,6 +91,14 @@ def test_curves_are_no_lines():
         assert inductor.lines(compiled(plie.get(name)._spec, "")) is None, name
 
 
+def test_few_polynomials_are_known_by_their_ends():
+    for formula in ("x**2 if x > 0.3 else 0.09", "x**3 if x > 0 else -0.1"):
+        found = inductor.pieces(compiled(formula, ""))
+        assert len(found[-1].coef) > 2, formula
+    for name in ("silu", "sin"):
+        assert inductor.pieces(compiled(plie.get(name)._spec, "")) is None, name
+
+
 def test_values_known_to_anyone():
     x = points().numpy()
     known = {

@@ -779,6 +779,12 @@ def test_a_default_device_is_not_that_of_the_tables():
                 assert y.device.type == slope.device.type == "cpu"
                 own.backward(x.to(dtype), x.to(dtype))
         assert torch.equal(y, own(x.double()))
+        sine, layer, x = plie.get("siren"), plie.nn.Siren(), torch.zeros(4096)
+        x[5] = 1000  # beyond its table
+        with torch.device("meta"):
+            far = sine(x), layer(x), sine(x, out=x.clone()), sine.derivative(x) / 30
+            far += (sine.backward(x, x) / 30000,)
+        assert [round(float(y[5]), 3) for y in far] == [-0.803] * 3 + [-0.596] * 2
     """)
 
 

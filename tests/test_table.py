@@ -382,8 +382,8 @@ def test_a_zero_keeps_the_sign_that_the_formula_gives_it(name):
     ("formula", "variables", "seconds"),
     [
         ("x*sigmoid(1.37*x) + 0.1*exp(-x*x)", "", 2),
-        ("tanh(50*x)", "x", 2),  # subnormal numbers of float64 are no reason to doubt it
-        ("sin(7*x)*exp(-x*x)", "", 2),  # 164 roots
+        ("tanh(50*x)", "x", 2.5),  # subnormal numbers of float64 are no reason to doubt it
+        ("sin(7*x)*exp(-x*x)", "", 2.5),  # 164 roots
     ],
 )
 def test_a_new_formula_compiles_soon(formula, variables, seconds):

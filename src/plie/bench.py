@@ -1,11 +1,13 @@
 """How long activations take, as ratios to copying the tensor: the limit of a forward pass.
 
-All ways of computing a function run in turn, over and over, so that whatever else the
-machine does falls on all of them alike; medians and quartiles are taken at the end.
+All ways of computing a function run in turn, over and over and each time in another order, so
+that whatever else the machine does, and the caches that each leaves behind, fall on all of them
+alike; medians and quartiles are taken at the end.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from dataclasses import dataclass
@@ -203,9 +205,11 @@ def _timed(
     clock = _gpu_seconds if device == "cuda" else _seconds
     counts = {name: _count(call, clock) for name, call in ways.items()}
     turns: dict[str, list[float]] = {name: [] for name in ways}
+    order, draw = list(ways), random.Random(0)
     for _ in range(repeats):
-        for name, call in ways.items():
-            turns[name].append(clock(call, counts[name]) / counts[name])
+        draw.shuffle(order)  # whoever comes next finds the caches as the one before has left them
+        for name in order:
+            turns[name].append(clock(ways[name], counts[name]) / counts[name])
     quartiles = {name: np.quantile(taken, [0.25, 0.5, 0.75]) for name, taken in turns.items()}
     limit = float(next(iter(quartiles.values()))[1])
     for name, found in quartiles.items():

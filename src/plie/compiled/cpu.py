@@ -343,7 +343,7 @@ def _mend(
     library, count = native(), x.numel()
     assert library is not None
     room = count // 8  # to take more of them out would cost more than to compute all
-    at = torch.empty(room, dtype=torch.int64)
+    at = torch.empty(room, dtype=torch.int64, device="cpu")
     threads = torch.get_num_threads()
     found = library.library.plie_missing(
         x.data_ptr(), out.data_ptr(), count, at.data_ptr(), room, threads

@@ -196,8 +196,7 @@ def require_float(x: Tensor) -> None:
 
 def apply(x: Tensor, learned: Sequence[Tensor], spec: str, variables: str) -> Tensor:
     """`evaluate` of a formula's spec, unchecked: the form that compilers can trace."""
-    # Compilers trace the operator itself; eager mode goes through the autograd function,
-    # which adds forward-mode differentiation (torch.library has no rule for it).
+    # Compilers trace the operator; eager mode calls what that would call, and saves a dispatch.
     if torch.compiler.is_compiling():
         return _operator(x, list(learned), spec, variables, BUILD)  # type: ignore[no-any-return]
     if not learned and _quickly(x, spec, variables):
@@ -419,12 +418,31 @@ def _differentiated(
     return _Evaluate.apply(x, spec, variables, *learned)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def _differentiated_multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
+def _transformed(
+    x: Tensor, learned: Sequence[Tensor], spec: str, variables: str, build: str = ""
+) -> Tensor:
+    from torch._functorch import pyfunctorch
+
+    level = pyfunctorch.retrieve_current_functorch_interpreter()
+    if not isinstance(level, pyfunctorch.FunctionalizeInterpreter):
+        return _differentiated(x, learned, spec, variables)
+    # For which torch has no rule of functions; here nothing is written in place.
+    from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
+
+    kind: Any = FunctorchFunctionalizeAPI(level)
+    x, learned = kind.unwrap_tensors((x, tuple(learned)))
+    with kind.redispatch_to_next():
+        y: Tensor = kind.wrap_tensors(_operator(x, list(learned), spec, variables, build))
+        return y
+
+
+def _transformed_multiply(grad: Tensor, x: Tensor, spec: str, variables: str) -> Tensor:
     return cast("Tensor", grad * _operator(x, [], spec, variables, BUILD))
 
 
 # By the function and not by `torch.library.register_autograd`, which knows no forward mode, whose
-# tangents it drops without a word, and refuses `torch.func` inside of compiled graphs.
+# tangents it drops without a word, and refuses `torch.func` inside of compiled graphs. Of the
+# product nobody asks a derivative but transforms: others are given its factors.
 _library.impl("evaluate", _differentiated, "Autograd")
-_library.impl("evaluate", _differentiated, "FuncTorchDynamicLayerFrontMode")
-_library.impl("multiply", _differentiated_multiply, "FuncTorchDynamicLayerFrontMode")
+_library.impl("evaluate", _transformed, "FuncTorchDynamicLayerFrontMode")
+_library.impl("multiply", _transformed_multiply, "FuncTorchDynamicLayerFrontMode")

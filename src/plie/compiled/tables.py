@@ -58,8 +58,8 @@ class Compiled:
     def cells(self, path: str) -> bool:
         """Whether an instruction set reads the grid.
 
-        All do but AVX-512, which does so of waves whose core ends next to 0, as
-        native/avx512.cpp says.
+        All do but AVX-512, which does so where the core ends next to 0 and the formula would go
+        on, as native/avx512.cpp says.
         """
         core = self.packed[: CORE.itemsize].view(CORE)[0]
         if core["few"] or not core["grid"]["at"]:
