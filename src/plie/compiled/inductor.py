@@ -138,9 +138,7 @@ def pieces(table: Compiled) -> tuple[Piece, ...] | None:
     ends = ((found[0], -1, core["side"][0]), (found[-1], 1, core["side"][1]))
     known = all(piece.at_infinity(side) == np.float32(law["limit"]) for piece, side, law in ends)
     # What the evaluator adds to the zeros of a level piece leaves no −0.
-    level = not any(
-        len(p.coef) == 1 and p.coef[0] == 0 > math.copysign(1, p.coef[0]) for p in found
-    )
+    level = all(len(p.coef) > 1 or p.coef[0] or math.copysign(1, p.coef[0]) > 0 for p in found)
     return tuple(found) if known and level else None
 
 
@@ -293,16 +291,9 @@ def _is_near(x: Tensor) -> bool:
 def _teach_calls() -> None:
     # Nothing of it is typed as it is used.
     inner = "torch._inductor."
+    parts = ("ir", "lowering", "select_algorithm", "virtualized", "codegen.common", "config")
     ir, lowering, select, virtualized, common, config = (
-        cast("Any", importlib.import_module(inner + name))
-        for name in (
-            "ir",
-            "lowering",
-            "select_algorithm",
-            "virtualized",
-            "codegen.common",
-            "config",
-        )
+        cast("Any", importlib.import_module(inner + name)) for name in parts
     )
     fma = getattr(common, "pointwise_overrides_data", {}).get("fma")
     fuses = fma is not None and fma.cpp is not None and fma.cppvec is not None
@@ -316,12 +307,9 @@ def _teach_calls() -> None:
         graph, inputs = virtualized.V.graph, given[:count]
         seen = [node.meta["val"] for node in graph.current_node.args[:count]]
         alike = all(t.shape == seen[-1].shape and t.dtype == seen[-1].dtype for t in seen)
-        if (
-            fuses
-            and alike
-            and config.cpu_backend == "cpp"
-            and (few := _pieces_for(seen[-1], *given[count:]))
-        ):
+        here = fuses and alike and config.cpu_backend == "cpp"
+        few = _pieces_for(seen[-1], *given[count:]) if here else None
+        if few:
             return lowering.make_pointwise(functools.partial(fused, few))(*inputs)
         if graph.cpp_wrapper or not all(map(_is_near, seen)) or not seen[-1].is_contiguous():
             return lowering.fallback_handler(operator, add_to_fallback_set=False)(*given)
