@@ -4,7 +4,7 @@ import secrets
 import pytest
 import torch
 
-# Two test processes share two cores; more threads each would only wait for one another.
+# Test processes share the cores; more threads each would only wait for one another.
 torch.set_num_threads(1)
 
 

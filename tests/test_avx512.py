@@ -17,7 +17,7 @@ from plie.compiled import native
 COMPILER = "g++"
 HERE = Path(__file__).parent
 SOURCES = HERE.parent / "native"
-# As native/CMakeLists.txt has them, but for the third file.
+# As native/CMakeLists.txt has them, but that little of two files runs, and AVX-512 is written out.
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 FLAGS = {"plie": [], "program": [], "plain": ["-O0"], "avx2": ["-O0", *AVX2]}
 FLAGS["avx512"] = [*AVX2, "-include", str(HERE / "avx512.h")]

@@ -38,58 +38,6 @@ _SMALLEST = 2.0**-149
 
 
 @dataclass(frozen=True)
-class Line:
-    """``slope * (x - centre) + offset`` in float32, for every x below ``border``."""
-
-    border: float
-    centre: float
-    slope: float
-    offset: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Its value everywhere; a line that is level does not ask where."""
-        if self.slope == 0:
-            return torch.full_like(x, self.offset)
-        t = x - self.centre if self.centre else x
-        y = t * self.slope if self.slope != 1 else t
-        if self.offset:
-            return y + self.offset
-        # 0 is added to the product, of which only −0 takes notice.
-        return y if math.copysign(1, self.offset) < 0 else torch.where(t == 0, 0.0, y)
-
-    def rounds_once(self) -> bool:
-        """Whether the product is exact where something is added to it."""
-        return not self.offset or math.frexp(abs(self.slope))[0] == 0.5 or not self.slope
-
-
-def lines(table: Compiled) -> tuple[Line, ...] | None:
-    """The straight lines of a table, from left to right; None if it has others.
-
-    >>> from plie.compiled.tables import compiled
-    >>> [line.slope for line in lines(compiled("x if x > 0 else 0", ""))]
-    [0.0, 1.0]
-    """
-    core = table.packed[: CORE.itemsize].view(CORE)[0]
-    count = int(core["few"])
-    if not count or core["few_degree"] != 1:
-        return None
-    borders = [float(core["tree"][i]) for i in _BORDERS[: count - 1]]
-    rows = zip(
-        core["centre"][:count], core["coef"][1, :count], core["coef"][0, :count], strict=True
-    )
-    found = [
-        Line(border, *map(float, row))
-        for border, row in zip([*borders, math.inf], rows, strict=True)
-    ]
-    ends = [(found[0], -1, core["side"][0]), (found[-1], 1, core["side"][1])]
-    known = all(_at_infinity(line, side) == np.float32(law["limit"]) for line, side, law in ends)
-    level = all(line.slope or math.copysign(1, line.offset) > 0 or line.offset for line in found)
-    if not (known and level and all(line.rounds_once() for line in found)):
-        return None
-    return tuple(_simpler(found))
-
-
-@dataclass(frozen=True)
 class Piece:
     """A polynomial of float32 in x − ``centre``, constant first, for every x below ``border``."""
 
@@ -153,8 +101,45 @@ def computed(ops: Any, x: Any, found: Sequence[Piece]) -> Any:
     return y
 
 
-def _at_infinity(line: Line, side: int) -> float:
-    return side * line.slope * math.inf if line.slope else float(np.float32(line.offset))
+@dataclass(frozen=True)
+class Line:
+    """``slope * (x - centre) + offset`` in float32, for every x below ``border``."""
+
+    border: float
+    centre: float
+    slope: float
+    offset: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Its value everywhere; a line that is level does not ask where."""
+        if self.slope == 0:
+            return torch.full_like(x, self.offset)
+        t = x - self.centre if self.centre else x
+        y = t * self.slope if self.slope != 1 else t
+        if self.offset:
+            return y + self.offset
+        # 0 is added to the product, of which only −0 takes notice.
+        return y if math.copysign(1, self.offset) < 0 else torch.where(t == 0, 0.0, y)
+
+    def rounds_once(self) -> bool:
+        """Whether the product is exact where something is added to it."""
+        return not self.offset or math.frexp(abs(self.slope))[0] == 0.5 or not self.slope
+
+
+def lines(table: Compiled) -> tuple[Line, ...] | None:
+    """The straight lines of a table, from left to right; None if it has others.
+
+    >>> from plie.compiled.tables import compiled
+    >>> [line.slope for line in lines(compiled("x if x > 0 else 0", ""))]
+    [0.0, 1.0]
+    """
+    straight = pieces(table)
+    if straight is None or any(len(piece.coef) > 2 for piece in straight):
+        return None
+    found = [Line(p.border, p.centre, *reversed((*p.coef, 0.0)[:2])) for p in straight]
+    if not all(line.rounds_once() for line in found):
+        return None
+    return tuple(_simpler(found))
 
 
 def _simpler(found: Sequence[Line]) -> list[Line]:
